@@ -1,0 +1,61 @@
+"""What an agent is: the part of `AgentDeployment.spec` that its pods read."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from agent_runtime.spec.base import SpecModel
+from agent_runtime.spec.model import ModelSpec
+from agent_runtime.spec.scalars import ObjectName
+from agent_runtime.spec.state import StateSpec
+from agent_runtime.spec.workflow import SubWorkflowSpec, WorkflowSpec
+
+GraphPath = Annotated[
+    str, StringConstraints(pattern=r"^[a-zA-Z_][\w]*(\.[a-zA-Z_][\w]*)*:[a-zA-Z_][\w]*$", max_length=253)
+]
+"""`package.module:attribute`, where the attribute is a StateGraph or a function without arguments that returns one."""
+
+
+class AgentSpec(SpecModel):
+    """What an agent is made of, apart from how it is deployed."""
+
+    description: str = Field(default="", max_length=1024, description="What the agent is for, in a sentence.")
+    models: tuple[ModelSpec, ...] = Field(
+        default=(), max_length=32, description="Language models that the workflow's nodes use by name."
+    )
+    workflow: WorkflowSpec | None = Field(
+        default=None, description="The agent's workflow. Either this or `graph` is set."
+    )
+    workflows: tuple[SubWorkflowSpec, ...] = Field(
+        default=(), max_length=32, description="Sub-workflows that `workflow` nodes run by name."
+    )
+    graph: GraphPath | None = Field(
+        default=None,
+        description=(
+            "Own LangGraph graph in an own image, as `package.module:attribute`. Either this or "
+            "`workflow` is set."
+        ),
+    )
+    state: StateSpec | None = Field(
+        default=None,
+        description="Where conversations are kept. Without it they live in the pod's memory and end with it.",
+    )
+
+
+class AgentIdentity(SpecModel):
+    """Which agent a pod belongs to."""
+
+    name: ObjectName
+    namespace: ObjectName
+
+
+class RuntimeConfig(SpecModel):
+    """The runtime's config file, a ConfigMap's key `agent.json` that the operator writes."""
+
+    agent: AgentIdentity
+    spec: AgentSpec
+    peers: dict[ObjectName, str] = Field(
+        default_factory=dict, description="Base URL of each agent that the workflow names."
+    )

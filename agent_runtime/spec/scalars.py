@@ -1,0 +1,34 @@
+"""Strings with a grammar of their own: names, durations."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import StringConstraints
+
+IDENTIFIER_PATTERN = r"^[a-z][a-zA-Z0-9_]{0,62}$"
+DNS_LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
+DURATION_PATTERN = r"^([0-9]+(ms|s|m|h|d))+$"
+END = "end"
+"""The target that ends a workflow; no node may have this name."""
+
+Identifier = Annotated[str, StringConstraints(pattern=IDENTIFIER_PATTERN)]
+"""The name of a state channel: usable as a field in a CEL expression."""
+
+NodeName = Annotated[str, StringConstraints(pattern=DNS_LABEL_PATTERN)]
+"""The name of a node, a model, a tool or a sub-workflow."""
+
+ObjectName = Annotated[str, StringConstraints(pattern=DNS_LABEL_PATTERN)]
+"""The name of a Kubernetes object that has to be a DNS label."""
+
+Duration = Annotated[str, StringConstraints(pattern=DURATION_PATTERN, max_length=32)]
+"""A length of time such as `500ms`, `30s`, `5m`, `1h30m` or `30d`."""
+
+_PART = re.compile(r"(\d+)(ms|s|m|h|d)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def seconds(duration: Duration) -> float:
+    """The length of a duration in seconds."""
+    return sum(int(number) * _SECONDS[unit] for number, unit in _PART.findall(duration))

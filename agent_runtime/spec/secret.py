@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from agent_runtime.spec.base import SpecModel
+
+SECRETS_DIR = Path("/var/run/secrets/apm.valeo-neuroerp.com")
+"""Where an agent's pods find the keys of the Secrets that its resource refers to."""
+
+SecretName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)
+]
+SecretKey = Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", min_length=1, max_length=253)]
+
+
+class SecretKeyRef(SpecModel):
+    """One key of a Secret in the agent's own namespace."""
+
+    name: SecretName = Field(description="Name of the Secret, in the namespace of the AgentDeployment.")
+    key: SecretKey = Field(description="Key inside the Secret whose value is used.")
+
+    def path(self, secrets_dir: Path = SECRETS_DIR) -> Path:
+        """The file that holds the value inside an agent's pod."""
+        return secrets_dir / self.name / self.key

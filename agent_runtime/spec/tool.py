@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from agent_runtime.spec.base import SpecModel
+from agent_runtime.spec.scalars import Duration, NodeName
+from agent_runtime.spec.secret import SecretKeyRef
+
+
+class HTTPTool(SpecModel):
+    """An HTTP request that a tool makes."""
+
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = Field(
+        default="POST", description="HTTP method."
+    )
+    url: str = Field(
+        pattern=r"^https?://[^/?#@{}\s]+([/?][^#\s]*)?$",
+        max_length=2048,
+        description="Address; the path and query may hold `{argument}`, the scheme and host may not.",
+    )
+    headers: dict[str, str] = Field(
+        default_factory=dict, description="Headers sent with every request; no secrets here."
+    )
+    bearer_token_secret_ref: SecretKeyRef | None = Field(
+        default=None, description="Secret key whose value is sent as `Authorization: Bearer`."
+    )
+    timeout: Duration = Field(default="30s", description="Time limit of one request.")
+    max_attempts: int = Field(
+        default=3,
+        ge=1,
+        le=10,
+        description="Attempts when the service is unreachable, busy or failing (429, 502, 503, 504).",
+    )
+
+
+class ToolSpec(SpecModel):
+    """Something a workflow can do in the world: called by a `tool` node, or by a model that was given it."""
+
+    name: NodeName = Field(description="Name by which nodes and models refer to the tool.")
+    description: str = Field(
+        default="", max_length=1024, description="What the tool does, as told to the model."
+    )
+    parameters: dict[str, Any] = Field(
+        default_factory=lambda: {"type": "object"}, description="JSON Schema of the arguments."
+    )
+    http: HTTPTool = Field(
+        description="The request that the tool makes; arguments not used in the URL are its JSON body."
+    )
