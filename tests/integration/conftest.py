@@ -1,0 +1,35 @@
+"""A real API server for the integration tests: no nodes, so no pod ever runs."""
+
+import secrets
+from collections.abc import Iterator
+
+import pytest
+
+from cluster.controlplane import ControlPlane
+from cluster.instances import control_plane as start_control_plane
+from cluster.settings import REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def control_plane() -> Iterator[ControlPlane]:
+    """An API server with the CRDs of `crds/`, namespace deletion and garbage collection."""
+    with start_control_plane() as plane:
+        install_crds(plane)
+        yield plane
+
+
+@pytest.fixture
+def namespace(control_plane: ControlPlane) -> Iterator[str]:
+    """A namespace of the test's own; deleted at its end, without waiting until it is gone."""
+    name = f"test-{secrets.token_hex(4)}"
+    control_plane.kubectl("create", "namespace", name)
+    yield name
+    control_plane.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+
+
+def install_crds(plane: ControlPlane) -> None:
+    """Install the CRDs of `crds/` and wait until the API server serves them."""
+    folder = REPOSITORY / "crds"
+    if any(folder.glob("*.yaml")):
+        plane.kubectl("apply", "--server-side", f"--filename={folder}")
+        plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", f"--filename={folder}")
