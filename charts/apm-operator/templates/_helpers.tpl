@@ -1,0 +1,131 @@
+{{- define "apm-operator.name" -}}
+{{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* The release `apm` gives `apm-operator`, not `apm-apm-operator`. */}}
+{{- define "apm-operator.fullname" -}}
+{{- $name := include "apm-operator.name" . -}}
+{{- if .Values.fullnameOverride -}}
+{{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- else if contains $name .Release.Name -}}
+{{- .Release.Name | trunc 63 | trimSuffix "-" }}
+{{- else if hasPrefix (printf "%s-" .Release.Name) $name -}}
+{{- $name }}
+{{- else -}}
+{{- printf "%s-%s" .Release.Name $name | trunc 63 | trimSuffix "-" }}
+{{- end }}
+{{- end }}
+
+{{- define "apm-operator.selectorLabels" -}}
+app.kubernetes.io/name: {{ include "apm-operator.name" . }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "apm-operator.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{ include "apm-operator.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/component: operator
+app.kubernetes.io/part-of: apm
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
+{{- define "apm-operator.serviceAccountName" -}}
+{{- if .Values.serviceAccount.create -}}
+{{- default (include "apm-operator.fullname" .) .Values.serviceAccount.name }}
+{{- else -}}
+{{- default "default" .Values.serviceAccount.name }}
+{{- end }}
+{{- end }}
+
+{{/* Image reference; called with a list of an image value and the root context. */}}
+{{- define "apm-operator.image" -}}
+{{- $image := index . 0 -}}
+{{- $root := index . 1 -}}
+{{- if $image.digest -}}
+{{- printf "%s@%s" $image.repository $image.digest }}
+{{- else -}}
+{{- printf "%s:%s" $image.repository (default $root.Chart.AppVersion $image.tag) }}
+{{- end }}
+{{- end }}
+
+{{- define "apm-operator.podSecurityContext" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{- define "apm-operator.containerSecurityContext" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end }}
+
+{{- define "apm-operator.testNamespace" -}}
+{{- if .Values.tests.namespace -}}
+{{- .Values.tests.namespace }}
+{{- else if .Values.watchNamespaces -}}
+{{- first .Values.watchNamespaces }}
+{{- else -}}
+{{- .Release.Namespace }}
+{{- end }}
+{{- end }}
+
+{{/* Subject of every binding. */}}
+{{- define "apm-operator.subjects" -}}
+subjects:
+- kind: ServiceAccount
+  name: {{ include "apm-operator.serviceAccountName" . }}
+  namespace: {{ .Release.Namespace }}
+{{- end }}
+
+{{/* Rights in the namespaces that the operator watches; docs/rbac.md says what each is for. */}}
+{{- define "apm-operator.rules" -}}
+- apiGroups: [apm.valeo-neuroerp.com]
+  resources: [agentdeployments]
+  verbs: [get, list, watch]
+- apiGroups: [apm.valeo-neuroerp.com]
+  resources: [agentdeployments/status]
+  verbs: [patch]
+- apiGroups: [apm.valeo-neuroerp.com]
+  resources: [agentdeployments/finalizers]
+  verbs: [update]
+- apiGroups: [""]
+  resources: [configmaps, services, serviceaccounts]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [policy]
+  resources: [poddisruptionbudgets]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create, patch]
+{{- end }}
+
+{{- define "apm-operator.secretRules" -}}
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [get]
+{{- end }}
+
+{{/* Values that the schema cannot refuse, since each is right on its own. */}}
+{{- define "apm-operator.validate" -}}
+{{- if and (gt (int .Values.replicas) 1) (not .Values.leaderElection) }}
+{{- fail "replicas is more than 1, which needs leaderElection: true" }}
+{{- end }}
+{{- if and .Values.watchNamespaces .Values.secretReader.namespaces }}
+{{- fail "secretReader.namespaces is for an operator that watches all namespaces: remove it, since watchNamespaces is set and gives the same right there" }}
+{{- end }}
+{{- if and .Values.watchNamespaces .Values.tests.namespace (not (has .Values.tests.namespace .Values.watchNamespaces)) }}
+{{- fail "tests.namespace must be one of watchNamespaces" }}
+{{- end }}
+{{- end }}
