@@ -34,8 +34,7 @@ class AgentSpec(SpecModel):
     graph: GraphPath | None = Field(
         default=None,
         description=(
-            "Own LangGraph graph in an own image, as `package.module:attribute`. Either this or "
-            "`workflow` is set."
+            "Own LangGraph graph in an own image, as `package.module:attribute`. Either this or `workflow` is set."
         ),
     )
     state: StateSpec | None = Field(

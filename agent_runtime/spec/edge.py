@@ -30,9 +30,7 @@ class Switch(SpecModel):
 class ForEach(SpecModel):
     """Runs a node once for each item of a list, in parallel."""
 
-    for_each: str = Field(
-        min_length=1, max_length=2048, description="CEL expression over `state` that yields a list."
-    )
+    for_each: str = Field(min_length=1, max_length=2048, description="CEL expression over `state` that yields a list.")
     as_: Identifier = Field(
         default="item",
         alias="as",

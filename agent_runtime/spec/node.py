@@ -40,20 +40,15 @@ class ModelParams(SpecModel):
         default=None,
         max_length=2048,
         description=(
-            "CEL expression whose text is sent as the only message. Without it, the channel "
-            "`messages` is sent."
+            "CEL expression whose text is sent as the only message. Without it, the channel `messages` is sent."
         ),
     )
     output: dict[str, Any] | None = Field(
         default=None,
         description="JSON Schema that the answer must fit; the parsed answer is what `save` keeps.",
     )
-    tools: tuple[NodeName, ...] = Field(
-        default=(), max_length=32, description="Tools that the model may call."
-    )
-    max_tool_rounds: int = Field(
-        default=8, ge=1, le=50, description="Most rounds of tool calls before the node fails."
-    )
+    tools: tuple[NodeName, ...] = Field(default=(), max_length=32, description="Tools that the model may call.")
+    max_tool_rounds: int = Field(default=8, ge=1, le=50, description="Most rounds of tool calls before the node fails.")
     save: Identifier | None = Field(
         default=None,
         description="Channel that keeps the answer. Without it, the answer joins the channel `messages`.",
@@ -111,7 +106,7 @@ class NodeBase(SpecModel):
         description=(
             "Where to go next: a node's name or `end`; a list of them, which run in parallel; "
             "`{switch: [{when: CEL, to: node}], else: node}`; `{forEach: CEL, as: name, to: node, max: 20}`; "
-            "or `{handoff: [nodes], else: node}`. Without it, the workflow ends here unless another node `needs` this one."
+            "or `{handoff: [nodes], else: node}`. Without it, the workflow ends here, unless a node `needs` this one."
         ),
     )
     needs: tuple[NodeName, ...] = Field(

@@ -15,9 +15,7 @@ class MongoDBSpec(SpecModel):
     """The MongoDB that holds an agent's threads, runs and checkpoints."""
 
     uri_secret_ref: SecretKeyRef = Field(
-        description=(
-            "Secret key that holds the connection string, such as `mongodb://user:password@host:27017/`."
-        )
+        description=("Secret key that holds the connection string, such as `mongodb://user:password@host:27017/`.")
     )
     database: DatabaseName = Field(default="apm", description="Database for the agent's collections.")
 
@@ -29,7 +27,6 @@ class StateSpec(SpecModel):
     ttl: Duration | None = Field(
         default=None,
         description=(
-            "A thread that was not written to for this long is removed, such as `720h`. Without "
-            "it, kept for ever."
+            "A thread that was not written to for this long is removed, such as `720h`. Without it, kept for ever."
         ),
     )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 from pydantic import Field
@@ -12,9 +13,7 @@ from agent_runtime.spec.secret import SecretKeyRef
 class HTTPTool(SpecModel):
     """An HTTP request that a tool makes."""
 
-    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = Field(
-        default="POST", description="HTTP method."
-    )
+    method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = Field(default="POST", description="HTTP method.")
     url: str = Field(
         pattern=r"^https?://[^/?#@{}\s]+([/?][^#\s]*)?$",
         max_length=2048,
@@ -34,14 +33,17 @@ class HTTPTool(SpecModel):
         description="Attempts when the service is unreachable, busy or failing (429, 502, 503, 504).",
     )
 
+    @property
+    def arguments_in_url(self) -> tuple[str, ...]:
+        """The arguments that the URL's path and query take."""
+        return tuple(re.findall(r"\{(\w+)\}", self.url))
+
 
 class ToolSpec(SpecModel):
     """Something a workflow can do in the world: called by a `tool` node, or by a model that was given it."""
 
     name: NodeName = Field(description="Name by which nodes and models refer to the tool.")
-    description: str = Field(
-        default="", max_length=1024, description="What the tool does, as told to the model."
-    )
+    description: str = Field(default="", max_length=1024, description="What the tool does, as told to the model.")
     parameters: dict[str, Any] = Field(
         default_factory=lambda: {"type": "object"}, description="JSON Schema of the arguments."
     )

@@ -40,9 +40,7 @@ class WorkflowSpec(SpecModel):
         description="Node that runs first, or a list of nodes that start in parallel."
     )
     nodes: tuple[Node, ...] = Field(min_length=1, max_length=100, description="Steps of the workflow.")
-    tools: tuple[ToolSpec, ...] = Field(
-        default=(), max_length=64, description="Tools that nodes and models may call."
-    )
+    tools: tuple[ToolSpec, ...] = Field(default=(), max_length=64, description="Tools that nodes and models may call.")
     limits: LimitsSpec = Field(default_factory=LimitsSpec, description="Bounds of one run.")
     defaults: DefaultsSpec = Field(
         default_factory=DefaultsSpec, description="Settings of nodes that have none of their own."

@@ -1,0 +1,97 @@
+"""CEL expressions: how a workflow computes and decides. Never Python.
+
+The evaluator is Google's own; it stops an evaluation after 10,000 iterations, so that an expression from a
+stranger's resource can't keep a pod busy. Language: https://github.com/google/cel-spec
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from cel_expr_python import cel
+from cel_expr_python.ext import ext_math, ext_strings
+
+WORKFLOW_VARIABLES = ("state",)
+SCRIPT_VARIABLES = ("prompt", "last", "messages")
+
+_LITERAL = re.compile(r"'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\"")
+_STATE_FIELD = re.compile(r"(?<![\w.])state\.([A-Za-z_]\w*)")
+_POSITION = re.compile(r"ERROR: <input>:\d+:(\d+): (.*)")
+
+
+class ExpressionError(ValueError):
+    """A CEL expression that doesn't parse, or can't be evaluated on the given values."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expression:
+    """A compiled CEL expression."""
+
+    text: str
+    program: cel.Expression
+
+    @classmethod
+    def compile(cls, text: str, variables: tuple[str, ...] = WORKFLOW_VARIABLES) -> Expression:
+        """Compile `text`, which may use the given variables and CEL's string and math extensions.
+
+        Raises:
+            ExpressionError: it doesn't parse or doesn't type-check; says where and why.
+        """
+        try:
+            return cls(text, _environment(variables).compile(text))
+        except RuntimeError as error:
+            raise ExpressionError(f"`{text}` is no valid CEL expression: {_reason(error)}") from None
+
+    @property
+    def may_be_bool(self) -> bool:
+        """Whether the expression can serve as a condition."""
+        return self.program.return_type() in (cel.Type.BOOL, cel.Type.DYN)
+
+    def evaluate(self, **variables: Any) -> Any:
+        """The value of the expression as plain Python data.
+
+        Raises:
+            ExpressionError: a field is missing, types don't fit, or it takes too many iterations.
+        """
+        try:
+            value = self.program.eval(data=variables)
+        except (RuntimeError, TypeError) as error:
+            raise ExpressionError(f"`{self.text}` can't be evaluated: {_reason(error)}") from None
+        if value.type() == cel.Type.ERROR:
+            raise ExpressionError(f"`{self.text}` can't be evaluated: {value.plain_value()}")
+        return value.plain_value()
+
+    def holds(self, variables: Mapping[str, Any]) -> bool:
+        """The value of a condition.
+
+        Raises:
+            ExpressionError: as `evaluate`, and when the value is no boolean.
+        """
+        value = self.evaluate(**variables)
+        if not isinstance(value, bool):
+            raise ExpressionError(f"`{self.text}` must be true or false, and is {type(value).__name__}")
+        return value
+
+
+def state_fields(text: str) -> Iterable[str]:
+    """The fields of `state` that an expression names."""
+    return _STATE_FIELD.findall(_LITERAL.sub("''", text))
+
+
+@lru_cache(maxsize=8)
+def _environment(variables: tuple[str, ...]) -> cel.Env:
+    types = dict.fromkeys(variables, cel.Type.DYN)
+    if "state" in types:
+        types["state"] = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
+    return cel.NewEnv(variables=types, extensions=[ext_strings.ExtStrings(), ext_math.ExtMath()])
+
+
+def _reason(error: Exception) -> str:
+    text = str(error)
+    if found := _POSITION.search(text):
+        return f"at character {found[1]}, {found[2].partition(' expecting {')[0]}"
+    return text.removesuffix(" [INTERNAL]")

@@ -1,0 +1,58 @@
+"""Text with holes: `{{ CEL }}` is replaced by the expression's value."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from agent_runtime.spec.expression import WORKFLOW_VARIABLES, Expression, ExpressionError
+
+_HOLE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A compiled text with holes."""
+
+    parts: tuple[str | Expression, ...]
+
+    @classmethod
+    def compile(cls, text: str, variables: tuple[str, ...] = WORKFLOW_VARIABLES) -> Template:
+        """Compile `text`, whose holes may use the given variables.
+
+        Raises:
+            ExpressionError: a hole is no valid expression, or a `{{` is not closed.
+        """
+        parts: list[str | Expression] = []
+        for number, piece in enumerate(_HOLE.split(text)):
+            if number % 2:
+                parts.append(Expression.compile(piece.strip(), variables))
+                continue
+            if "{{" in piece:
+                raise ExpressionError("`{{` is not closed: write `}}` after the expression")
+            parts.append(piece)
+        return cls(tuple(part for part in parts if part != ""))
+
+    @property
+    def expressions(self) -> tuple[Expression, ...]:
+        """The expressions in the holes, in order."""
+        return tuple(part for part in self.parts if isinstance(part, Expression))
+
+    def render(self, **variables: Any) -> str:
+        """The text with its holes filled.
+
+        Raises:
+            ExpressionError: a hole can't be evaluated.
+        """
+        return "".join(
+            as_text(part.evaluate(**variables)) if isinstance(part, Expression) else part for part in self.parts
+        )
+
+
+def as_text(value: Any) -> str:
+    """A value as a person or a model reads it: text as it is, nothing for null, else JSON."""
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value, ensure_ascii=False, default=str)
