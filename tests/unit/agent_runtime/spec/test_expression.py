@@ -33,7 +33,7 @@ def test_unknown_names_do_not_compile():
 
 
 def test_a_syntax_error_says_where():
-    with pytest.raises(ExpressionError, match="at character 11, Syntax error: mismatched input '<EOF>'$"):
+    with pytest.raises(ExpressionError, match=r"at character 11, Syntax error: mismatched input '<EOF>'$"):
         Expression.compile("state.n ==")
 
 
