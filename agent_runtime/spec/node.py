@@ -20,7 +20,7 @@ class RetrySpec(SpecModel):
     initial: Duration = Field(default="500ms", description="Pause before the second attempt.")
     factor: float = Field(default=2.0, ge=1, le=10, description="Factor by which the pause grows.")
     max: Duration = Field(default="30s", description="Longest pause.")
-    on: tuple[ErrorKind, ...] = Field(
+    errors: tuple[ErrorKind, ...] = Field(
         default=("Timeout", "Connection", "RateLimit", "5xx"),
         max_length=5,
         description="Kinds of failure that are tried again.",
