@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from cluster import gobuild
+from cluster import gobuild, images
 from cluster.controlplane import ALL_CONTROLLERS, LEAN_CONTROLLERS, Options
 from cluster.errors import ClusterError
 from cluster.instances import control_plane
+from cluster.provider import choose, deploy
 
 app = typer.Typer(help="The local Kubernetes cluster of the tests and of the demo.", no_args_is_help=True)
 
@@ -28,9 +29,7 @@ def bin_(
 def plane(
     kubeconfig: Annotated[Path, typer.Option(help="link to make to the kubeconfig")] = Path("kubeconfig"),
     *,
-    all_controllers: Annotated[
-        bool, typer.Option(help="run every controller, not only the lean set")
-    ] = False,
+    all_controllers: Annotated[bool, typer.Option(help="run every controller, not only the lean set")] = False,
 ) -> None:
     """Run a control plane without nodes until Ctrl-C."""
     controllers = ALL_CONTROLLERS if all_controllers else LEAN_CONTROLLERS
@@ -42,6 +41,37 @@ def plane(
             signal.pause()
         finally:
             kubeconfig.unlink(missing_ok=True)
+
+
+@app.command()
+def up() -> None:
+    """Bring the cluster up, or find it up; print its kubeconfig's path."""
+    cluster = choose()
+    cluster.up()
+    print(cluster.kubeconfig)
+
+
+@app.command()
+def down() -> None:
+    """Remove the cluster and all that `up` made."""
+    choose().down()
+
+
+@app.command()
+def status() -> None:
+    """Tell whether the cluster is up."""
+    cluster = choose()
+    print(f"{cluster.name}: {'up' if cluster.running() else 'down'}, kubeconfig {cluster.kubeconfig}")
+
+
+@app.command()
+def load(names: Annotated[list[str] | None, typer.Argument(help="images; all by default")] = None) -> None:
+    """Build images and load them into the cluster; print their references."""
+    cluster = choose()
+    for name in names or images.ALL:
+        if name not in images.ALL:
+            raise ClusterError(f"no image {name}: choose from {', '.join(images.ALL)}")
+        print(deploy(cluster, images.ALL[name]))
 
 
 def main() -> None:

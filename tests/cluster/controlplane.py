@@ -146,6 +146,13 @@ class ControlPlane:
         self.__dict__.pop("_ports", None)
         self.__dict__.pop("url", None)
 
+    def healthy(self) -> bool:
+        """Whether every process it consists of runs."""
+        wanted = ["etcd", "kube-apiserver"]
+        wanted += ["kube-controller-manager"] if self.options.controllers else []
+        wanted += ["kube-scheduler"] if self.options.scheduler else []
+        return all(self.processes.alive(name) for name in wanted)
+
     def kubectl(self, *arguments: str | Path, stdin: str | None = None) -> str:
         """Output of kubectl as administrator.
 

@@ -59,6 +59,7 @@ GROUPS = {
     "kind": Group({"kind": "sigs.k8s.io/kind"}),
     "kubeconform": Group({"kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform"}),
     "ferretdb": Group({"ferretdb": "github.com/FerretDB/FerretDB/v2/cmd/ferretdb"}),
+    "pause": Group({"pause": "."}),
     "mongo-tools": Group(
         {
             "mongodump": "github.com/mongodb/mongo-tools/mongodump/main",
@@ -78,9 +79,7 @@ def _go_version() -> str:
     needed = ".".join(map(str, _GO_NEEDED))
     if shutil.which("go") is None:
         raise MachineError(f"go is not on PATH: install Go {needed} or newer")
-    version = subprocess.run(
-        ["go", "env", "GOVERSION"], capture_output=True, text=True, check=True
-    ).stdout.strip()
+    version = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=True).stdout.strip()
     number = tuple(int(part) for part in version.removeprefix("go").split("-")[0].split(".")[:2])
     if number < _GO_NEEDED:
         raise MachineError(f"{version} is too old: install Go {needed} or newer")
@@ -92,8 +91,8 @@ def _key(name: str) -> str:
     group, digest = GROUPS[name], hashlib.sha256()
     for part in (_go_version(), *_FLAGS, group.link, *sorted(group.packages.values())):
         digest.update(part.encode() + b"\0")
-    for file in ("go.mod", "go.sum"):
-        digest.update((_MODULES / name / file).read_bytes() + b"\0")
+    for file in sorted((_MODULES / name).iterdir()):
+        digest.update(file.read_bytes() + b"\0")
     return digest.hexdigest()[:12]
 
 

@@ -19,9 +19,7 @@ def write(path: Path, *, server: str, authority: Path, client: Pair, name: str =
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": name,
-        "clusters": [
-            {"name": name, "cluster": {"server": server, "certificate-authority-data": embed(authority)}}
-        ],
+        "clusters": [{"name": name, "cluster": {"server": server, "certificate-authority-data": embed(authority)}}],
         "users": [
             {
                 "name": name,

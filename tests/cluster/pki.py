@@ -47,9 +47,7 @@ class Pki:
     @property
     def api_server_to_kubelet(self) -> Pair:
         """The API server as a client of kubelets (logs, exec, port-forward)."""
-        return self.authority.client(
-            "kube-apiserver-kubelet", "kube-apiserver-kubelet-client", "system:masters"
-        )
+        return self.authority.client("kube-apiserver-kubelet", "kube-apiserver-kubelet-client", "system:masters")
 
     @property
     def front_proxy(self) -> Pair:

@@ -25,9 +25,7 @@ def claim(claims: Path, owner: Path, count: int, *, address: str = "127.0.0.1") 
         if _claim_one(claims / str(port), owner) and _free(address, port):
             claimed.append(port)
     if len(claimed) < count:
-        raise MachineError(
-            f"no {count} free TCP ports from {_RANGE.start} to {_RANGE.stop} on {address}: free some"
-        )
+        raise MachineError(f"no {count} free TCP ports from {_RANGE.start} to {_RANGE.stop} on {address}: free some")
     return claimed
 
 

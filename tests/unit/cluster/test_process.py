@@ -44,9 +44,7 @@ def test_a_started_process_is_recorded_and_stopped(table: ProcessTable):
 
 
 def test_a_process_deaf_to_sigterm_is_killed(table: ProcessTable):
-    table.start(
-        "deaf", [sys.executable, "-c", "import signal; signal.signal(15, signal.SIG_IGN); signal.pause()"]
-    )
+    table.start("deaf", [sys.executable, "-c", "import signal; signal.signal(15, signal.SIG_IGN); signal.pause()"])
     # The record is there before the program is: wait until it ignores SIGTERM.
     ignored = 1 << (signal.SIGTERM - 1)
 

@@ -1,0 +1,100 @@
+"""A cluster as processes of this machine: a control plane and one node, without any container engine."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from cluster import builder, gobuild, images, machine, network, ports, settings, volumes
+from cluster.controlplane import ALL_CONTROLLERS, ControlPlane, Options
+from cluster.lock import exclusive
+from cluster.node import NAME, Node
+from cluster.progress import say, step
+
+_PROGRAM_GROUPS = ("etcd", "kubernetes", "kube-router", "coredns", "pause")
+
+
+@dataclass(frozen=True)
+class Bare:
+    """The cluster that keeps all it owns in `directory`."""
+
+    directory: Path
+    name: ClassVar[str] = "bare"
+
+    @property
+    def plane(self) -> ControlPlane:
+        """Its control plane, known by the address of the pods' bridge."""
+        options = Options(
+            address=network.ADDRESS,
+            service_cidr=network.SERVICES,
+            controllers=ALL_CONTROLLERS,
+            scheduler=True,
+        )
+        return ControlPlane(self.directory, options)
+
+    @property
+    def kubeconfig(self) -> Path:
+        """Kubeconfig of an administrator."""
+        return self.plane.kubeconfig
+
+    @property
+    def builder(self) -> builder.Builder:
+        """Buildah: there is no engine."""
+        return builder.buildah()
+
+    def running(self) -> bool:
+        """Whether every part of the cluster runs."""
+        return self.plane.healthy() and Node(self.plane).healthy() and network.exists()
+
+    def up(self) -> None:
+        """Bring the cluster up, or find it up; clear away what is left of one that broke.
+
+        Raises:
+            MachineError: the caller is not root, or the machine lacks something.
+            StartError: a component did not come up; what was started is ended again.
+        """
+        machine.require_root("the cluster")
+        with exclusive(settings.read().state / "cluster.lock"):
+            if self.running():
+                return
+            machine.install_packages()
+            for group in _PROGRAM_GROUPS:
+                gobuild.build(group)
+            pause = images.build(images.PAUSE, self.builder)
+            if self.directory.exists() or network.exists():
+                say("    an earlier cluster did not end well: clearing it away")
+                self._remove()
+            with step("starting the cluster"):
+                self._start(pause)
+
+    def down(self) -> None:
+        """End the cluster and remove what it owned."""
+        machine.require_root("removing the cluster")
+        with exclusive(settings.read().state / "cluster.lock"), step("removing the cluster"):
+            self._remove()
+
+    def load(self, reference: str, archive: Path) -> None:
+        """Import an image archive, unless the node has the image."""
+        runtime = Node(self.plane).containerd
+        if reference not in runtime.images():
+            with step(f"loading {reference}"):
+                runtime.load(archive)
+
+    def _start(self, pause: Path) -> None:
+        self.directory.mkdir(parents=True)
+        try:
+            network.create(self.directory)
+            plane = self.plane
+            plane.start()
+            Node(plane).start(pause)
+            plane.kubectl("apply", "--server-side", "-f", "-", stdin=volumes.manifest(self.directory / "volumes", NAME))
+        except BaseException:
+            self._remove()
+            raise
+
+    def _remove(self) -> None:
+        plane = self.plane
+        Node(plane).stop()
+        plane.stop()
+        ports.release(settings.read().ports, self.directory)
+        shutil.rmtree(self.directory, ignore_errors=True)

@@ -1,0 +1,165 @@
+"""The images of the cluster: built once per content, kept as archives that any provider can load."""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cluster import gobuild, settings
+from cluster.builder import Builder
+from cluster.lock import exclusive
+from cluster.progress import step
+from cluster.rootfs import POSTGRES, PYTHON, PYTHON_BUILD, RootFileSystem
+from cluster.settings import REPOSITORY
+
+_CONTAINERS = Path(__file__).parent / "containers"
+_IGNORED = ("__pycache__", ".pyc")
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image by the files that decide its content.
+
+    Attributes:
+        name: its repository under `apm.local/`.
+        dockerfile: its Dockerfile.
+        sources: files and folders it is made of: place in the build context -> where they are.
+        bases: build arguments that name another image.
+        lock: file of hashed Python requirements that the build installs.
+    """
+
+    name: str
+    dockerfile: Path
+    sources: Callable[[], Mapping[str, Path]] = dict
+    bases: Mapping[str, "Image"] = field(default_factory=dict)
+    lock: Path | None = None
+
+    def key(self) -> str:
+        """Digest of everything the image is made of."""
+        digest = hashlib.sha256(self.dockerfile.read_bytes())
+        for argument, base in sorted(self.bases.items()):
+            digest.update(f"{argument}={base.key()}\0".encode())
+        for place, source in sorted(self.sources().items()):
+            for file in _files(source):
+                digest.update(f"{place}/{file.relative_to(source)}\0".encode())
+                digest.update(_content_key(file))
+        return digest.hexdigest()[:12]
+
+    @property
+    def reference(self) -> str:
+        """Name and tag; the tag changes with the content."""
+        return f"apm.local/{self.name}:{self.key()}"
+
+
+def _base(root: RootFileSystem) -> Image:
+    return Image(
+        name=root.name,
+        dockerfile=_CONTAINERS / "base/Dockerfile",
+        sources=lambda: {"rootfs.tar": root.archive()},
+    )
+
+
+def _repository(*paths: str) -> Callable[[], Mapping[str, Path]]:
+    return lambda: {path: REPOSITORY / path for path in paths}
+
+
+_PYTHON_BASES = {"BASE": _base(PYTHON), "BUILDER": _base(PYTHON_BUILD)}
+
+PAUSE = Image(
+    name="pause",
+    dockerfile=_CONTAINERS / "pause/Dockerfile",
+    sources=lambda: {"pause": gobuild.program("pause")},
+)
+MONGODB = Image(
+    name="mongodb",
+    dockerfile=_CONTAINERS / "mongodb/Dockerfile",
+    sources=lambda: {
+        "ferretdb": gobuild.program("ferretdb"),
+        "entrypoint.sh": _CONTAINERS / "mongodb/entrypoint.sh",
+    },
+    bases={"BASE": _base(POSTGRES)},
+)
+OPERATOR = Image(
+    name="operator",
+    dockerfile=REPOSITORY / "operator/Dockerfile",
+    sources=_repository(
+        "requirements/operator.txt",
+        "operator/apm_operator",
+        "agent_runtime/__init__.py",
+        "agent_runtime/spec",
+    ),
+    bases=_PYTHON_BASES,
+    lock=REPOSITORY / "requirements/operator.txt",
+)
+RUNTIME = Image(
+    name="agent-runtime",
+    dockerfile=REPOSITORY / "agent_runtime/Dockerfile",
+    sources=_repository("requirements/runtime.txt", "agent_runtime"),
+    bases=_PYTHON_BASES,
+    lock=REPOSITORY / "requirements/runtime.txt",
+)
+ALL = {image.name: image for image in (PAUSE, MONGODB, OPERATOR, RUNTIME)}
+
+
+def build(image: Image, builder: Builder) -> Path:
+    """Archive of the image (docker-archive format), built now if it is not there.
+
+    Raises:
+        BuildError: the build failed.
+    """
+    archive = settings.read().images / f"{image.name}-{image.key()}.tar"
+    if archive.exists():
+        return archive
+    arguments = {name: ensure(base, builder) for name, base in image.bases.items()}
+    with exclusive(archive.parent / "build.lock"):
+        if not archive.exists():
+            with step(f"building image {image.name}"):
+                _build(image, arguments, builder)
+                partial = archive.with_suffix(".partial")
+                partial.unlink(missing_ok=True)
+                builder.save(image.reference, partial)
+                os.replace(partial, archive)  # noqa: PTH105 - the atomic rename is the point
+    return archive
+
+
+def ensure(image: Image, builder: Builder) -> str:
+    """Reference of the image, which the builder has afterwards."""
+    if not builder.has(image.reference):
+        with exclusive(settings.read().images / "build.lock"), step(f"building image {image.name}"):
+            _build(image, {name: base.reference for name, base in image.bases.items()}, builder)
+    return image.reference
+
+
+def _build(image: Image, arguments: dict[str, str], builder: Builder) -> None:
+    with tempfile.TemporaryDirectory(dir=settings.read().images, prefix=f".{image.name}-") as scratch:
+        context = Path(scratch)
+        for place, source in image.sources().items():
+            _copy(source, context / place)
+        builder.build(image.reference, context, image.dockerfile, arguments, image.lock)
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    elif source.suffix == ".tar":
+        os.link(source, target)
+    else:
+        shutil.copy(source, target)
+
+
+def _files(source: Path) -> list[Path]:
+    if source.is_file():
+        return [source]
+    found = (path for path in source.rglob("*") if path.is_file())
+    return sorted(path for path in found if not any(part.endswith(_IGNORED) for part in path.parts))
+
+
+def _content_key(file: Path) -> bytes:
+    """Digest of the file; what comes out of the cache has its digest in its path."""
+    if settings.read().cache in file.parents:
+        return str(file.relative_to(settings.read().cache)).encode()
+    return hashlib.sha256(file.read_bytes()).digest()

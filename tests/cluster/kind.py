@@ -1,0 +1,67 @@
+"""A cluster by kind, in containers of a Docker or Podman engine."""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from cluster import gobuild, settings
+from cluster.builder import Engine
+from cluster.errors import ClusterError
+from cluster.progress import step
+
+_CLUSTER = "apm"
+_CONFIG = Path(__file__).with_name("kind.yaml")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The kind cluster "apm" of a container engine ("docker" or "podman")."""
+
+    engine: str
+    name: ClassVar[str] = "kind"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """Kubeconfig of an administrator."""
+        return settings.read().state / "kind.kubeconfig"
+
+    @property
+    def builder(self) -> Engine:
+        """The engine itself."""
+        return Engine(self.engine)
+
+    def running(self) -> bool:
+        """Whether the cluster exists."""
+        return _CLUSTER in self._kind("get", "clusters").split()
+
+    def up(self) -> None:
+        """Create the cluster, or find it."""
+        self.kubeconfig.parent.mkdir(parents=True, exist_ok=True)
+        if not self.running():
+            with step("creating the kind cluster"):
+                options = [f"--config={_CONFIG}", f"--kubeconfig={self.kubeconfig}", "--wait=120s"]
+                self._kind("create", "cluster", f"--name={_CLUSTER}", *options)
+
+    def down(self) -> None:
+        """Delete the cluster."""
+        self._kind("delete", "cluster", f"--name={_CLUSTER}")
+        self.kubeconfig.unlink(missing_ok=True)
+
+    def load(self, reference: str, archive: Path) -> None:
+        """Load an image archive into the node."""
+        del reference
+        self._kind("load", "image-archive", str(archive), f"--name={_CLUSTER}")
+
+    def _kind(self, *arguments: str) -> str:
+        done = subprocess.run(
+            [gobuild.program("kind"), *arguments],
+            env=settings.build_environment(KIND_EXPERIMENTAL_PROVIDER=self.engine),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        if done.returncode:
+            said = " | ".join(done.stderr.strip().splitlines()[-3:])
+            raise ClusterError(f"kind {arguments[0]} {arguments[1]}: {said}")
+        return done.stdout

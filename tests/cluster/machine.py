@@ -1,0 +1,119 @@
+"""What the node needs of the machine: root, Debian packages, kernel switches, mounts."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from cluster.errors import MachineError
+from cluster.process import Identity
+from cluster.progress import step, wait_until
+from cluster.settings import build_environment
+
+# The program that shows that a package is there, and the package.
+_PACKAGES = {
+    "containerd": "containerd",
+    "runc": "runc",
+    "iptables": "iptables",
+    "ipset": "ipset",
+    "conntrack": "conntrack",
+    "buildah": "buildah",
+    "debootstrap": "debootstrap",
+    "ip": "iproute2",
+    "/usr/lib/cni/bridge": "containernetworking-plugins",
+}
+_POLICY = Path("/usr/sbin/policy-rc.d")
+
+
+def run(argv: Sequence[str | Path], *, stdin: str | None = None, check: bool = True) -> str:
+    """Output of a command.
+
+    Raises:
+        MachineError: it failed and `check` holds; the message is the end of what it said.
+    """
+    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False)
+    if check and done.returncode:
+        said = " | ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
+        raise MachineError(f"{' '.join(map(str, argv[:4]))}: {said}")
+    return done.stdout
+
+
+def require_root(purpose: str) -> None:
+    """Raise MachineError unless the caller is root."""
+    if os.geteuid() != 0:
+        raise MachineError(f"{purpose} needs root: run it as root, or start Docker and use APM_CLUSTER_PROVIDER=kind")
+
+
+def install_packages() -> None:
+    """Install the Debian packages that are missing; none of their services is started.
+
+    Raises:
+        MachineError: something is missing and this is not a Debian-like system, or apt failed.
+    """
+    missing = [package for program, package in _PACKAGES.items() if shutil.which(program) is None]
+    if not missing:
+        return
+    names = " ".join(missing)
+    if shutil.which("apt-get") is None:
+        raise MachineError(f"missing: {names}: install them with the system's package manager")
+    with step(f"installing {names}"), _services_held_back():
+        environment = build_environment(DEBIAN_FRONTEND="noninteractive")
+        for command in (["update"], ["install", "--yes", "--no-install-recommends", *missing]):
+            done = subprocess.run(
+                ["apt-get", "--quiet", *command], env=environment, capture_output=True, text=True, check=False
+            )
+            if done.returncode:
+                said = " | ".join(done.stderr.strip().splitlines()[-3:])
+                raise MachineError(f"apt-get {command[0]} failed: {said}")
+
+
+@contextmanager
+def _services_held_back() -> Iterator[None]:
+    """Keep packages from starting their services (Debian's policy-rc.d, answer 101: not allowed)."""
+    if _POLICY.exists():
+        yield
+        return
+    _POLICY.write_text("#!/bin/sh\nexit 101\n")
+    _POLICY.chmod(0o755)
+    try:
+        yield
+    finally:
+        _POLICY.unlink(missing_ok=True)
+
+
+def wait_gone(process: Identity) -> None:
+    """Wait until a process that was killed has ended."""
+    wait_until(f"end of process {process.pid}", lambda: not process.alive(), seconds=10, every=0.01)
+
+
+def mounts_below(directory: Path) -> list[str]:
+    """Mount points at or below `directory`, the innermost first."""
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    root = str(directory)
+    return sorted((p for p in points if p == root or p.startswith(f"{root}/")), key=len, reverse=True)
+
+
+def unmount_below(directory: Path) -> None:
+    """Unmount everything at or below `directory`; what is still busy goes when its last user ends."""
+    for point in mounts_below(directory):
+        run(["umount", "--lazy", point], check=False)
+
+
+def set_switches(switches: dict[str, str], record: Path) -> None:
+    """Set kernel switches (paths below /proc/sys) and note in `record` what they were."""
+    if not record.exists():
+        old = "".join(f"{path} {Path('/proc/sys', path).read_text().strip()}\n" for path in switches)
+        record.write_text(old)
+    for path, value in switches.items():
+        Path("/proc/sys", path).write_text(value)
+
+
+def restore_switches(record: Path) -> None:
+    """Put the kernel switches back to what `record` says."""
+    if record.exists():
+        for line in record.read_text().splitlines():
+            path, value = line.split(maxsplit=1)
+            Path("/proc/sys", path).write_text(value)
+        record.unlink()

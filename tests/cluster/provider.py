@@ -1,0 +1,71 @@
+"""What every way of having a cluster offers, and the choice between them."""
+
+import shutil
+import subprocess
+from pathlib import Path
+from typing import ClassVar, Protocol
+
+from cluster import images, settings
+from cluster.bare import Bare
+from cluster.builder import Builder
+from cluster.errors import ClusterError
+from cluster.images import Image
+from cluster.kind import Kind
+
+
+class Provider(Protocol):
+    """A cluster of one machine."""
+
+    name: ClassVar[str]
+
+    @property
+    def kubeconfig(self) -> Path:
+        """Kubeconfig of an administrator."""
+
+    @property
+    def builder(self) -> Builder:
+        """What builds images for it."""
+
+    def running(self) -> bool:
+        """Whether the cluster is up."""
+
+    def up(self) -> None:
+        """Bring the cluster up, or find it up."""
+
+    def down(self) -> None:
+        """Remove exactly what `up` made."""
+
+    def load(self, reference: str, archive: Path) -> None:
+        """Make an image known to the nodes, unless they have it."""
+
+
+def choose() -> Provider:
+    """The provider the user asked for, else kind where an engine answers, else bare.
+
+    Raises:
+        ClusterError: the one asked for does not exist or can't work here.
+    """
+    asked, engine = settings.read().provider, _engine()
+    if asked == "kind" and engine is None:
+        raise ClusterError("APM_CLUSTER_PROVIDER=kind needs Docker or Podman, and neither answers: start one")
+    if asked not in {"", "bare", "kind"}:
+        raise ClusterError(f"APM_CLUSTER_PROVIDER={asked}: choose bare or kind")
+    if engine is not None and asked != "bare":
+        return Kind(engine)
+    return Bare(settings.read().state / "cluster")
+
+
+def deploy(cluster: Provider, image: Image) -> str:
+    """Build an image and load it into the cluster; its reference."""
+    cluster.load(image.reference, images.build(image, cluster.builder))
+    return image.reference
+
+
+def _engine() -> str | None:
+    """The container engine that answers, if any."""
+    for program in ("docker", "podman"):
+        if shutil.which(program):
+            done = subprocess.run([program, "info"], capture_output=True, check=False, timeout=30)
+            if done.returncode == 0:
+                return program
+    return None
