@@ -1,0 +1,96 @@
+"""The operator's rights are those that docs/rbac.md explains, and no others."""
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from cluster.settings import REPOSITORY
+
+Right = tuple[str, str, str]
+
+
+def test_an_operator_of_the_whole_cluster(render):
+    items = render("secretReader.namespaces={shop}")
+    assert rights(find(items, "ClusterRole", "apm-operator")) == documented("In the namespaces that it watches")
+    assert rights(find(items, "ClusterRole", "apm-operator-secret-reader")) == documented("Secrets")
+    assert bound(items, "apm-operator-secret-reader") == [("RoleBinding", "shop")]
+    assert bound(items, "apm-operator") == [("ClusterRoleBinding", None)]
+
+
+def test_an_operator_of_some_namespaces(render):
+    items = render("watchNamespaces={shop,desk}", "rbac.aggregate=false")
+    expected = documented("In the namespaces that it watches") | documented("Secrets")
+    assert not [item for item in items if item["kind"].startswith("ClusterRole")]
+    assert bound(items, "apm-operator") == [("RoleBinding", "shop"), ("RoleBinding", "desk")]
+    for namespace in ("shop", "desk"):
+        assert rights(find(items, "Role", "apm-operator", namespace)) == expected
+
+
+def test_the_lease(render):
+    items = render()
+    role = find(items, "Role", "apm-operator-leader", "apm-system")
+    assert rights(role) == documented("In its own namespace")
+    named = [rule for rule in role["rules"] if rule["verbs"] != ["create"]]
+    assert [rule["resourceNames"] for rule in named] == [["apm-operator"]]
+
+
+def test_without_an_election_there_is_no_right_to_leases(render):
+    assert not [item for item in render("leaderElection=false") if "leader" in item["metadata"]["name"]]
+
+
+def test_no_rule_holds_a_wildcard(render):
+    for values in ((), ("watchNamespaces={shop}",)):
+        for item in render(*values):
+            for rule in item.get("rules", ()):
+                assert "*" not in rule["apiGroups"] + rule["resources"] + rule["verbs"]
+
+
+def test_every_binding_is_to_the_operator_itself(render):
+    for item in render("secretReader.namespaces={shop}", "tests.enabled=false"):
+        if item["kind"].endswith("RoleBinding"):
+            assert item["subjects"] == [{"kind": "ServiceAccount", "name": "apm-operator", "namespace": "apm-system"}]
+
+
+def rights(role: dict[str, Any]) -> set[Right]:
+    return {
+        (group, resource, verb)
+        for rule in role["rules"]
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def documented(section: str) -> set[Right]:
+    """The rights in the table below a heading of docs/rbac.md: group, resources, verbs, reason."""
+    text = (REPOSITORY / "docs" / "rbac.md").read_text()
+    body = text.split(f"## {section}\n")[1].split("\n## ")[0]
+    rows = re.findall(r"^\| `([^`]*)` \| ([^|]*) \| ([^|]*) \|", body, re.MULTILINE)
+    assert rows, f"docs/rbac.md has no table below {section!r}"
+    return {
+        ("" if group == "core" else group, resource, verb)
+        for group, resources, verbs in rows
+        for resource in words(resources)
+        for verb in words(verbs)
+    }
+
+
+def words(cell: str) -> Iterable[str]:
+    return [word.strip(" `") for word in cell.split(",")]
+
+
+def find(items: list[dict[str, Any]], kind: str, name: str, namespace: str | None = None) -> dict[str, Any]:
+    (item,) = [
+        item
+        for item in items
+        if (item["kind"], item["metadata"]["name"]) == (kind, name) and item["metadata"].get("namespace") == namespace
+    ]
+    return item
+
+
+def bound(items: list[dict[str, Any]], role: str) -> list[tuple[str, str | None]]:
+    return [
+        (item["kind"], item["metadata"].get("namespace"))
+        for item in items
+        if item["kind"].endswith("Binding") and item["roleRef"]["name"] == role
+    ]

@@ -1,0 +1,102 @@
+from typing import Any
+
+
+def test_pods_are_restricted(render):
+    """Pod Security `restricted`, and more: https://kubernetes.io/docs/concepts/security/pod-security-standards/."""
+    specs = [pod_spec(item) for item in render() if item["kind"] in ("Deployment", "Pod")]
+    assert len(specs) == 2
+    for spec in specs:
+        assert spec["securityContext"]["runAsNonRoot"]
+        assert spec["securityContext"]["runAsUser"] > 0
+        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+        for container in spec["containers"]:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+
+
+def test_images_take_the_version_of_the_chart_unless_told(render):
+    assert image(render()) == "ghcr.io/valeo-neuroerp/apm-operator:0.1.0"
+    assert image(render("image.repository=r/o", "image.tag=x")) == "r/o:x"
+    digest = "sha256:" + "0" * 64
+    assert image(render("image.repository=r/o", "image.tag=x", f"image.digest={digest}")) == f"r/o@{digest}"
+
+
+def test_settings_reach_the_operator(render):
+    values = ("watchNamespaces={a,b}", "runtimeImage.repository=r/a", "runtimeImage.tag=x", "resyncPeriod=60")
+    env = {entry["name"]: entry.get("value") for entry in container(render(*values))["env"]}
+    assert env["APM_WATCH_NAMESPACES"] == "a,b"
+    assert env["APM_RUNTIME_IMAGE"] == "r/a:x"
+    assert env["APM_RESYNC_SECONDS"] == "60"
+    assert env["APM_LEADER_ELECTION"] == "true"
+
+
+def test_two_replicas_are_spread_and_have_a_budget(render):
+    assert "PodDisruptionBudget" not in kinds(render())
+    items = render("replicas=2")
+    assert "PodDisruptionBudget" in kinds(items)
+    assert pod_spec(deployment(items))["topologySpreadConstraints"][0]["topologyKey"] == "kubernetes.io/hostname"
+
+
+def test_two_operators_never_run_side_by_side_without_an_election(render):
+    assert deployment(render("leaderElection=false"))["spec"]["strategy"] == {"type": "Recreate"}
+
+
+def test_the_service_selects_the_operator_and_not_the_test(render):
+    items = render()
+    (service,) = [item for item in items if item["kind"] == "Service"]
+    (test,) = [item for item in items if item["kind"] == "Pod"]
+    selector = service["spec"]["selector"].items()
+    assert selector <= deployment(items)["spec"]["template"]["metadata"]["labels"].items()
+    assert not selector <= test["metadata"]["labels"].items()
+
+
+def test_the_test_runs_where_the_operator_watches(render):
+    assert namespaces_of_hooks(render()) == {"apm-system"}
+    assert namespaces_of_hooks(render("watchNamespaces={a,b}")) == {"a"}
+    assert namespaces_of_hooks(render("watchNamespaces={a,b}", "tests.namespace=b")) == {"b"}
+
+
+def test_what_the_test_makes_beside_its_pod_is_removed_in_any_case(render):
+    for item in hooks(render()):
+        if item["kind"] != "Pod":
+            policy = item["metadata"]["annotations"]["helm.sh/hook-delete-policy"]
+            assert set(policy.split(",")) == {"before-hook-creation", "hook-succeeded", "hook-failed"}
+
+
+def test_plain_manifests_are_in_step():
+    from deploy import render as plain  # noqa: PLC0415  a script beside the chart, not a package
+
+    assert plain.TARGET.read_text() == plain.render(), "run `make manifests`"
+    assert "helm" not in plain.TARGET.read_text().lower().removeprefix(plain.HEADER.lower())
+
+
+def kinds(items: list[dict[str, Any]]) -> set[str]:
+    return {item["kind"] for item in items}
+
+
+def deployment(items: list[dict[str, Any]]) -> dict[str, Any]:
+    (item,) = [item for item in items if item["kind"] == "Deployment"]
+    return item
+
+
+def pod_spec(item: dict[str, Any]) -> dict[str, Any]:
+    return item["spec"]["template"]["spec"] if item["kind"] == "Deployment" else item["spec"]
+
+
+def container(items: list[dict[str, Any]]) -> dict[str, Any]:
+    return pod_spec(deployment(items))["containers"][0]
+
+
+def image(items: list[dict[str, Any]]) -> str:
+    return container(items)["image"]
+
+
+def hooks(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [item for item in items if "helm.sh/hook" in item["metadata"].get("annotations", {})]
+
+
+def namespaces_of_hooks(items: list[dict[str, Any]]) -> set[str]:
+    return {item["metadata"]["namespace"] for item in hooks(items)}
