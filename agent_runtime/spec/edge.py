@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from agent_runtime.spec.base import SpecModel
 from agent_runtime.spec.scalars import Identifier, NodeName
@@ -58,8 +58,34 @@ class Handoff(SpecModel):
     )
 
 
+_SHAPES = (
+    "a node's name, `end`, a list of nodes, `{switch: [{when, to}], else}`, `{forEach, to, max}` "
+    "or `{handoff: [nodes]}`"
+)
+
+
+def _shape(value: object) -> str | None:
+    match value:
+        case str():
+            return "(node)"
+        case list() | tuple():
+            return "(list)"
+        case {"switch": _} | Switch():
+            return "(switch)"
+        case {"forEach": _} | {"for_each": _} | ForEach():
+            return "(forEach)"
+        case {"handoff": _} | Handoff():
+            return "(handoff)"
+        case _:
+            return None
+
+
 Next = Annotated[
-    Target | Annotated[tuple[Target, ...], Field(min_length=1, max_length=32)] | Switch | ForEach | Handoff,
-    Field(union_mode="left_to_right"),
+    Annotated[Target, Tag("(node)")]
+    | Annotated[tuple[Target, ...], Field(min_length=1, max_length=32), Tag("(list)")]
+    | Annotated[Switch, Tag("(switch)")]
+    | Annotated[ForEach, Tag("(forEach)")]
+    | Annotated[Handoff, Tag("(handoff)")],
+    Discriminator(_shape, custom_error_type="next_shape", custom_error_message=f"Write {_SHAPES}"),
 ]
 """One target, a list of targets that run in parallel, or a rule that chooses."""

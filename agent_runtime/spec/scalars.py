@@ -13,13 +13,13 @@ DURATION_PATTERN = r"^([0-9]+(ms|s|m|h|d))+$"
 END = "end"
 """The target that ends a workflow; no node may have this name."""
 
-Identifier = Annotated[str, StringConstraints(pattern=IDENTIFIER_PATTERN)]
+Identifier = Annotated[str, StringConstraints(pattern=IDENTIFIER_PATTERN, max_length=63)]
 """The name of a state channel: usable as a field in a CEL expression."""
 
-NodeName = Annotated[str, StringConstraints(pattern=DNS_LABEL_PATTERN)]
+NodeName = Annotated[str, StringConstraints(pattern=DNS_LABEL_PATTERN, max_length=63)]
 """The name of a node, a model, a tool or a sub-workflow."""
 
-ObjectName = Annotated[str, StringConstraints(pattern=DNS_LABEL_PATTERN)]
+ObjectName = Annotated[str, StringConstraints(pattern=DNS_LABEL_PATTERN, max_length=63)]
 """The name of a Kubernetes object that has to be a DNS label."""
 
 Duration = Annotated[str, StringConstraints(pattern=DURATION_PATTERN, max_length=32)]

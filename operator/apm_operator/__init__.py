@@ -1,0 +1,3 @@
+"""Kubernetes operator that turns AgentDeployments into running agents."""
+
+__version__ = "0.1.0"

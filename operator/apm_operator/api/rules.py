@@ -1,0 +1,145 @@
+"""Rules between fields, in CEL, that the API server checks when a resource is written.
+
+Each message says what to do. Rules that follow from the types alone are made by the generator.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+from agent_runtime.spec.model import ModelSpec
+from agent_runtime.spec.node import NodeBase
+from agent_runtime.spec.scalars import END
+from apm_operator.api.agentdeployment import AgentDeploymentSpec
+from apm_operator.api.env import EnvFrom, EnvSource, EnvVar
+from apm_operator.api.group import RESERVED_ENV_NAMES, RESERVED_ENV_PREFIX, RESERVED_KEY_PREFIXES
+from apm_operator.api.pods import PodMetadata, Resources
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A CEL condition over `self`, and what is said where it does not hold."""
+
+    rule: str
+    message: str
+
+
+def _sources(*names: str) -> str:
+    return " + ".join(f"(has(self.{name}) ? 1 : 0)" for name in names)
+
+
+def _no_reserved_keys(field: str) -> Rule:
+    taken = " || ".join(f"k.startsWith('{prefix}')" for prefix in RESERVED_KEY_PREFIXES)
+    names = " and ".join(f"`{prefix}`" for prefix in RESERVED_KEY_PREFIXES)
+    return Rule(
+        f"!has(self.{field}) || !self.{field}.exists(k, {taken})",
+        f"keys that begin with {names} belong to the operator: use a prefix of your own",
+    )
+
+
+def _request_within_limit(resource: str) -> Rule:
+    def amount(part: str) -> str:
+        value = f"self.{part}['{resource}']"
+        return f"quantity(type({value}) == int ? string({value}) : {value})"
+
+    return Rule(
+        f"!has(self.requests) || !has(self.limits) || !('{resource}' in self.requests) || "
+        f"!('{resource}' in self.limits) || !{amount('requests')}.isGreaterThan({amount('limits')})",
+        f"`requests.{resource}` is larger than `limits.{resource}`: lower the request or raise the limit",
+    )
+
+
+_MODEL_RULES = (
+    Rule(
+        "self.provider != 'openai' || has(self.baseURL)",
+        "set `baseURL`, since `provider` is `openai`: the address of the API, such as `http://llm.models.svc:8000/v1`",
+    ),
+    Rule(
+        "self.provider != 'openai' || (has(self.model) && self.model != '')",
+        "set `model`, since `provider` is `openai`: the model's name as the endpoint knows it",
+    ),
+    Rule(
+        "self.provider != 'openai' || !has(self.script) || size(self.script) == 0",
+        "`script` has no meaning where `provider` is `openai`: remove it, or set `provider: scripted`",
+    ),
+    Rule(
+        "self.provider != 'scripted' || (has(self.script) && size(self.script) > 0)",
+        "set `script`, since `provider` is `scripted`: the rules by which it answers",
+    ),
+    Rule(
+        "self.provider != 'scripted' || !has(self.script) || size(self.script) == 0 || "
+        "!has(self.script[size(self.script) - 1].when)",
+        "the last rule of `script` must have no `when`, so that there is always an answer: add one without",
+    ),
+    Rule(
+        "self.provider != 'scripted' || (!has(self.baseURL) && !has(self.apiKeySecretRef))",
+        "`baseURL` and `apiKeySecretRef` have no meaning where `provider` is `scripted`: remove them",
+    ),
+)
+
+_SPEC_RULES = (
+    Rule(
+        "has(self.workflow) || has(self.graph)",
+        "set either `workflow` (nodes and edges) or `graph` (an own LangGraph graph in an own image)",
+    ),
+    Rule(
+        "!has(self.workflow) || !has(self.graph)",
+        "`workflow` and `graph` exclude each other: remove one of them",
+    ),
+    Rule(
+        "!has(self.graph) || has(self.image)",
+        "set `image`, since `graph` names code that the operator's own image does not have",
+    ),
+    Rule(
+        "!has(self.graph) || !has(self.workflows) || size(self.workflows) == 0",
+        "`workflows` has no meaning where `graph` is set: remove it",
+    ),
+    Rule(
+        "self.replicas <= 1 || has(self.state)",
+        "set `state`, or `replicas` to 1: without it, each pod would know only its own conversations",
+    ),
+)
+
+_ENV_RULES = (
+    Rule(
+        f"!self.name.startsWith('{RESERVED_ENV_PREFIX}') && !(self.name in {list(RESERVED_ENV_NAMES)!r})",
+        f"`POD_NAME`, `POD_NAMESPACE` and names that begin with `{RESERVED_ENV_PREFIX}` belong to the operator: "
+        "use another name",
+    ),
+    Rule(
+        "!has(self.value) || !has(self.valueFrom)",
+        "`value` and `valueFrom` exclude each other: remove one of them",
+    ),
+)
+
+RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
+    {
+        AgentDeploymentSpec.__name__: _SPEC_RULES,
+        ModelSpec.__name__: _MODEL_RULES,
+        NodeBase.__name__: (
+            Rule(f"self.name != '{END}'", f"`{END}` is the target that ends a workflow: give the node another name"),
+        ),
+        EnvVar.__name__: _ENV_RULES,
+        EnvSource.__name__: (
+            Rule(
+                f"{_sources('secretKeyRef', 'configMapKeyRef', 'fieldRef', 'resourceFieldRef')} == 1",
+                "set exactly one of `secretKeyRef`, `configMapKeyRef`, `fieldRef` and `resourceFieldRef`",
+            ),
+        ),
+        EnvFrom.__name__: (
+            Rule(f"{_sources('configMapRef', 'secretRef')} == 1", "set exactly one of `configMapRef` and `secretRef`"),
+        ),
+        PodMetadata.__name__: (_no_reserved_keys("labels"), _no_reserved_keys("annotations")),
+        Resources.__name__: (_request_within_limit("cpu"), _request_within_limit("memory")),
+    }
+)
+"""Rules by the name of the model that they hold for; those of NodeBase hold for every kind of node."""
+
+NAME_RULE = Rule(
+    "size(self.metadata.name) <= 52 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+    "`metadata.name` names the agent's Service: use at most 52 lower-case letters, digits and `-`, "
+    "beginning with a letter and ending with a letter or digit",
+)
+"""52, so that a ConfigMap's name, which adds a hash, and names of ReplicaSets stay DNS labels."""

@@ -1,0 +1,127 @@
+"""Unions, as far as a structural schema can express them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+Schema: TypeAlias = dict[str, Any]
+
+_PARAMETERS = "with"
+
+
+def untyped(variants: Sequence[Schema]) -> Schema:
+    """A value of one of several types.
+
+    The field has no type, so each bound applies to values of its own type only: `pattern` to texts, `items` to
+    lists, `properties` to objects. CEL can't see such a field.
+    """
+    merged: Schema = {"x-kubernetes-preserve-unknown-fields": True}
+    objects = []
+    for variant in variants:
+        match variant["type"]:
+            case "string":
+                merged |= {key: variant[key] for key in ("pattern", "maxLength") if key in variant}
+            case "array":
+                merged |= {key: variant[key] for key in ("minItems", "maxItems") if key in variant}
+            case "object":
+                objects.append({"required": variant["required"]})
+    if objects:
+        merged["anyOf"] = objects
+    return merged
+
+
+def tagged(tag: str, variants: Mapping[str, Schema]) -> Schema:
+    """One object for all variants, with rules that say which parameters belong to which variant.
+
+    The variants differ in the tag's value and in the object `with`; all else is common to them.
+    """
+    first = next(iter(variants.values()))
+    properties = dict(first["properties"])
+    properties[tag] = {
+        "description": "Kind of the step: " + "; ".join(
+            f"`{name}` {_lower(variant['description']).rstrip('.')}" for name, variant in variants.items()
+        ) + ".",
+        "type": "string",
+        "enum": list(variants),
+    }  # fmt: skip
+    parameters = {name: variant["properties"][_PARAMETERS] for name, variant in variants.items()}
+    properties[_PARAMETERS] = {
+        "description": "Parameters of the step; which ones have a meaning depends on `uses`.",
+        "type": "object",
+        "properties": _merge(parameters),
+    }
+    return {
+        "type": "object",
+        "required": ["name", tag],
+        "properties": {name: properties[name] for name in ("name", tag, _PARAMETERS, *first["properties"])},
+        "x-kubernetes-validations": [*_required(tag, parameters), *_meaningless(tag, parameters)],
+    }
+
+
+def _merge(parameters: Mapping[str, Schema]) -> dict[str, Schema]:
+    """The fields of all variants; where several have a field, its description says which means what."""
+    merged: dict[str, Schema] = {}
+    for field in _fields(parameters):
+        owners = {name: schema["properties"][field] for name, schema in parameters.items() if _has(schema, field)}
+        shown = {description(schema): None for schema in owners.values()}
+        text = (
+            f"For {_either(owners, 'and')}: {next(iter(shown))}"
+            if len(shown) == 1
+            else " ".join(f"For `{name}`: {description(schema)}" for name, schema in owners.items())
+        )
+        schema = next(iter(owners.values()))
+        if "default" in schema and len(owners) == 1:
+            text += f" Default: `{schema['default']}`."
+        # A default would be set for every variant, also for those that have no such field.
+        merged[field] = {key: value for key, value in schema.items() if key != "default"} | {"description": text}
+    return merged
+
+
+def _required(tag: str, parameters: Mapping[str, Schema]) -> list[Schema]:
+    return [
+        {
+            "rule": f"self.{tag} != '{name}' || (has(self.{_PARAMETERS}) && has(self.{_PARAMETERS}.{field}))",
+            "message": f"set `{_PARAMETERS}.{field}`, since `{tag}` is `{name}`: "
+            f"{_lower(description(schema['properties'][field])).rstrip('.')}",
+        }
+        for name, schema in parameters.items()
+        for field in schema.get("required", [])
+    ]
+
+
+def _meaningless(tag: str, parameters: Mapping[str, Schema]) -> list[Schema]:
+    rules = []
+    for field in _fields(parameters):
+        owners = [name for name, schema in parameters.items() if _has(schema, field)]
+        if len(owners) < len(parameters):
+            rules.append(
+                {
+                    "rule": f"!has(self.{_PARAMETERS}) || !has(self.{_PARAMETERS}.{field}) || self.{tag} in {owners!r}",
+                    "message": f"`{_PARAMETERS}.{field}` has a meaning only where `{tag}` is "
+                    f"{_either(owners, 'or')}: remove it",
+                }
+            )
+    return rules
+
+
+def _fields(parameters: Mapping[str, Schema]) -> list[str]:
+    return list({field: None for schema in parameters.values() for field in schema["properties"]})
+
+
+def _has(schema: Schema, field: str) -> bool:
+    return field in schema["properties"]
+
+
+def description(schema: Schema) -> str:
+    """What the field is for."""
+    return str(schema["description"])
+
+
+def _either(names: Sequence[str] | Mapping[str, Schema], word: str) -> str:
+    quoted = [f"`{name}`" for name in names]
+    return f" {word} ".join(filter(None, [", ".join(quoted[:-1]), quoted[-1]]))
+
+
+def _lower(text: str) -> str:
+    return text[0].lower() + text[1:] if text[1:2].islower() or text[1:2] == " " else text
