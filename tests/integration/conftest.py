@@ -9,6 +9,9 @@ from cluster.controlplane import ControlPlane
 from cluster.instances import control_plane as start_control_plane
 from cluster.settings import REPOSITORY
 
+# `--for=condition=Established` fails on a definition so new that it has no conditions yet.
+ESTABLISHED = """--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True"""
+
 
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[ControlPlane]:
@@ -32,4 +35,4 @@ def install_crds(plane: ControlPlane) -> None:
     folder = REPOSITORY / "crds"
     if any(folder.glob("*.yaml")):
         plane.kubectl("apply", "--server-side", f"--filename={folder}")
-        plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", f"--filename={folder}")
+        plane.kubectl("wait", ESTABLISHED, "--timeout=30s", f"--filename={folder}")

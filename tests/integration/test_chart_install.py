@@ -1,0 +1,148 @@
+"""The chart, the plain manifests and the examples on a real API server."""
+
+import json
+import secrets
+import subprocess
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from cluster import gobuild
+from cluster.controlplane import ControlPlane
+from cluster.errors import ClusterError
+from cluster.instances import control_plane as start_control_plane
+from cluster.settings import REPOSITORY
+
+CHART = REPOSITORY / "charts" / "apm-operator"
+GROUP = "apm.valeo-neuroerp.com"
+LEASES = "coordination.k8s.io"
+DEFINITION = f"crd/agentdeployments.{GROUP}"
+
+Helm = Callable[..., str]
+
+
+def helm_on(plane: ControlPlane) -> Helm:
+    """Runs Helm against a control plane; a failure is an error with what Helm said."""
+    program = str(gobuild.program("helm"))
+
+    def run(*arguments: str) -> str:
+        command = [program, "--kubeconfig", str(plane.kubeconfig), *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture
+def release(control_plane: ControlPlane) -> Iterator[tuple[Helm, str]]:
+    """Helm, and a namespace for a release that is uninstalled at the end."""
+    helm, namespace = helm_on(control_plane), f"apm-{secrets.token_hex(3)}"
+    control_plane.kubectl("create", "namespace", namespace)
+    yield helm, namespace
+    helm("uninstall", namespace, "--namespace", namespace, "--ignore-not-found")
+    control_plane.kubectl("delete", "namespace", namespace, "--wait=false")
+
+
+def test_definitions_come_with_the_chart_and_stay_when_it_goes():
+    with start_control_plane() as plane:
+        helm = helm_on(plane)
+        helm("install", "apm", str(CHART), "--namespace", "apm-system", "--create-namespace")
+        assert plane.kubectl("get", DEFINITION, "--output=name")
+        helm("upgrade", "apm", str(CHART), "--namespace", "apm-system", "--set", "replicas=2")
+        helm("uninstall", "apm", "--namespace", "apm-system")
+        assert plane.kubectl("get", DEFINITION, "--output=name")
+        assert_gone(plane, "deployment/apm-operator", "--namespace=apm-system")
+        helm("install", "apm", str(CHART), "--namespace", "apm-system", "--set", "crds.keep=false")
+        helm("uninstall", "apm", "--namespace", "apm-system", "--wait")
+        assert_gone(plane, DEFINITION)
+
+
+def test_plain_manifests_install(control_plane):
+    control_plane.kubectl("apply", "--server-side", "--dry-run=server", f"--filename={REPOSITORY / 'crds'}")
+    # The namespace has to be there for a dry run of what lies in it.
+    control_plane.kubectl("create", "namespace", "apm-system")
+    control_plane.kubectl(
+        "apply", "--server-side", "--force-conflicts", "--dry-run=server", f"--filename={REPOSITORY / 'deploy'}"
+    )
+
+
+def test_rights_of_an_operator_of_the_whole_cluster(control_plane, release, namespace):
+    helm, home = release
+    values = f"crds.enabled=false,rbac.aggregate=false,secretReader.namespaces={{{namespace}}}"
+    helm("install", home, str(CHART), "--namespace", home, "--set", values)
+    may = rights(control_plane, home)
+    assert may("create", "apps", "deployments", "default")
+    assert may("patch", GROUP, "agentdeployments", "default", subresource="status")
+    assert may("get", "", "secrets", namespace)
+    assert may("update", LEASES, "leases", home, name="apm-operator")
+    assert not may("get", "", "secrets", "default")
+    assert not may("list", "", "secrets", namespace)
+    assert not may("patch", GROUP, "agentdeployments", "default")
+    assert not may("create", "", "pods", "default")
+    assert not may("update", LEASES, "leases", "default", name="apm-operator")
+    assert not may("update", LEASES, "leases", home, name="another")
+
+
+def test_rights_of_an_operator_of_one_namespace(control_plane, release, namespace):
+    helm, home = release
+    values = f"crds.enabled=false,rbac.aggregate=false,watchNamespaces={{{namespace}}}"
+    helm("install", home, str(CHART), "--namespace", home, "--set", values)
+    may = rights(control_plane, home)
+    assert may("create", "apps", "deployments", namespace)
+    assert may("get", "", "secrets", namespace)
+    for other in ("default", home):
+        assert not may("create", "apps", "deployments", other)
+        assert not may("list", GROUP, "agentdeployments", other)
+        assert not may("get", "", "secrets", other)
+
+
+EXAMPLES = [
+    file for file in sorted((REPOSITORY / "examples").rglob("*.yaml")) if "kind: AgentDeployment" in file.read_text()
+]
+
+
+@pytest.fixture(scope="module")
+def demo_namespace(control_plane: ControlPlane) -> str:
+    """The namespace that the demo's examples name."""
+    control_plane.kubectl("create", "namespace", "valeo-neuroerp")
+    return "valeo-neuroerp"
+
+
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.stem)
+def test_the_api_server_accepts_the_example(control_plane, demo_namespace, file):
+    made = control_plane.kubectl(
+        "create",
+        f"--namespace={demo_namespace}",
+        "--dry-run=server",
+        "--validate=strict",
+        "--output=json",
+        f"--filename={file}",
+    )
+    assert json.loads(made)["kind"] == "AgentDeployment"
+
+
+def rights(plane: ControlPlane, home: str) -> Callable[..., bool]:
+    """Whether the operator installed in `home` may do something in a namespace, as the API server's authorizer says."""
+
+    def may(verb: str, group: str, resource: str, namespace: str, *, subresource: str = "", name: str = "") -> bool:
+        attributes = {"verb": verb, "group": group, "resource": resource, "namespace": namespace}
+        attributes |= {"subresource": subresource, "name": name}
+        review = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SubjectAccessReview",
+            "spec": {
+                "user": f"system:serviceaccount:{home}:{home}-apm-operator",
+                "resourceAttributes": attributes,
+            },
+        }
+        answer = plane.kubectl("create", "--filename=-", "--output=json", stdin=json.dumps(review))
+        return bool(json.loads(answer)["status"]["allowed"])
+
+    return may
+
+
+def assert_gone(plane: ControlPlane, *what: str) -> None:
+    """There is no such object."""
+    with pytest.raises(ClusterError, match="NotFound"):
+        plane.kubectl("get", *what)
