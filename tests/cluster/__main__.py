@@ -10,6 +10,7 @@ import typer
 from cluster import gobuild, images
 from cluster.controlplane import ALL_CONTROLLERS, LEAN_CONTROLLERS, Options
 from cluster.errors import ClusterError
+from cluster.installation import Installation
 from cluster.instances import control_plane
 from cluster.provider import choose, deploy
 
@@ -72,6 +73,22 @@ def load(names: Annotated[list[str] | None, typer.Argument(help="images; all by 
         if name not in images.ALL:
             raise ClusterError(f"no image {name}: choose from {', '.join(images.ALL)}")
         print(deploy(cluster, images.ALL[name]))
+
+
+@app.command()
+def install() -> None:
+    """Bring the cluster up, with MongoDB and the operator of this work tree."""
+    cluster = choose()
+    cluster.up()
+    Installation(cluster).ensure()
+
+
+@app.command()
+def demo() -> None:
+    """Show the whole: cluster, operator, agents, a conversation."""
+    from cluster.demo import run  # noqa: PLC0415 - the SDK and PyMongo take longer to import than most commands run
+
+    run()
 
 
 def main() -> None:

@@ -1,6 +1,8 @@
 """A cluster as processes of this machine: a control plane and one node, without any container engine."""
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -79,6 +81,12 @@ class Bare:
         if reference not in runtime.images():
             with step(f"loading {reference}"):
                 runtime.load(archive)
+
+    @contextmanager
+    def reach(self, namespace: str, service: str, port: int) -> Iterator[tuple[str, int]]:
+        """Address and port of a Service; kube-proxy serves this machine as it serves pods."""
+        query = "--output=jsonpath={.spec.clusterIP}"
+        yield self.plane.kubectl("get", f"service/{service}", f"--namespace={namespace}", query), port
 
     def _start(self, pause: Path) -> None:
         self.directory.mkdir(parents=True)

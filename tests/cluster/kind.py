@@ -1,6 +1,7 @@
 """A cluster by kind, in containers of a Docker or Podman engine."""
 
 import subprocess
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -9,6 +10,7 @@ from cluster import gobuild, settings
 from cluster.builder import Engine
 from cluster.errors import ClusterError
 from cluster.progress import step
+from cluster.reach import port_forward
 
 _CLUSTER = "apm"
 _CONFIG = Path(__file__).with_name("kind.yaml")
@@ -52,6 +54,10 @@ class Kind:
         """Load an image archive into the node."""
         del reference
         self._kind("load", "image-archive", str(archive), f"--name={_CLUSTER}")
+
+    def reach(self, namespace: str, service: str, port: int) -> AbstractContextManager[tuple[str, int]]:
+        """Host and port at which this machine reaches a Service while the context lasts."""
+        return port_forward(self.kubeconfig, namespace, service, port)
 
     def _kind(self, *arguments: str) -> str:
         done = subprocess.run(

@@ -14,6 +14,8 @@ SERVICES = "10.215.0.0/16"
 
 _FENCE = "APM-FENCE"
 _OURS = ("KUBE-", _FENCE)
+# The comment of the rules that kube-router puts straight into the standard chains.
+_ROUTER = '"KUBE-ROUTER rule'
 _SETS = ("KUBE-", "kube-router-", "inet6:KUBE-", "inet6:kube-router-")
 _SWITCHES = {"net/ipv4/ip_forward": "1", "net/bridge/bridge-nf-call-iptables": "1"}
 
@@ -35,6 +37,8 @@ def create(directory: Path) -> None:
     run(["ip", "link", "add", BRIDGE, "type", "bridge"])
     run(["ip", "address", "add", f"{ADDRESS}/{PODS.prefixlen}", "dev", BRIDGE])
     run(["ip", "link", "set", BRIDGE, "up"])
+    # What kube-proxy has no rule for must not leave by the machine's default route.
+    run(["ip", "route", "add", SERVICES, "dev", BRIDGE])
     machine.set_switches(_SWITCHES, directory / "switches")
     run(["iptables-restore", "--noflush"], stdin=_RULES)
     _write_cni(directory)
@@ -55,6 +59,11 @@ def delete(directory: Path) -> None:
 def exists() -> bool:
     """Whether the bridge is there."""
     return Path("/sys/class/net", BRIDGE).exists()
+
+
+def services_routed() -> bool:
+    """Whether kube-proxy has put its rules in place."""
+    return ":KUBE-SERVICES " in run(["iptables-save", "-t", "nat"])
 
 
 def _write_cni(directory: Path) -> None:
@@ -98,7 +107,7 @@ def removal(saved: str) -> str:
             continue
         foreign = [line for line in lines if line.startswith("-A ") and not line.split()[1].startswith(_OURS)]
         out.append(lines[0])
-        out += [f"-D{rule[2:]}" for rule in foreign if _target(rule).startswith(_OURS)]
+        out += [f"-D{rule[2:]}" for rule in foreign if _target(rule).startswith(_OURS) or _ROUTER in rule]
         out += [f"-F {chain}" for chain in ours]
         out += [f"-X {chain}" for chain in ours]
         out.append("COMMIT")

@@ -50,17 +50,20 @@ class Node:
     def start(self, pause_archive: Path) -> None:
         """Start everything; return when the node is ready."""
         directory, processes = self.plane.directory, self.plane.processes
-        health, *_ = ports.claim(settings.read().ports, directory, 1)
+        health, metrics = ports.claim(settings.read().ports, directory, 2)
         processes.start("containerd", self.containerd.command())
         self._await("containerd", self.containerd.ready)
         self.containerd.load(pause_archive)
         processes.start("kubelet", self._kubelet())
         self.plane.kubectl("apply", "--server-side", "-f", "-", stdin=_RIGHTS)
-        processes.start("kube-proxy", self._kube_proxy(health))
+        processes.start("kube-proxy", self._kube_proxy(health, metrics))
+        self._await("kube-proxy", network.services_routed)
         processes.start("coredns", self._coredns())
         self._await("kubelet", self._registered)
         processes.start("kube-router", self._kube_router(), env={"NODE_NAME": NAME})
         self.plane.kubectl("wait", "--for=condition=Ready", f"node/{NAME}", "--timeout=90s")
+        for name in _PROCESSES:
+            processes.check(name)
 
     def healthy(self) -> bool:
         """Whether every process of the node runs."""
@@ -135,7 +138,7 @@ class Node:
             f"--node-ip={network.ADDRESS}",
         ]
 
-    def _kube_proxy(self, health_port: int) -> list[str]:
+    def _kube_proxy(self, health_port: int, metrics_port: int) -> list[str]:
         credentials = self._kubeconfig("kube-proxy", self.plane.pki.component("kube-proxy"))
         return [
             str(gobuild.program("kube-proxy")),
@@ -148,7 +151,7 @@ class Node:
             "--conntrack-tcp-timeout-close-wait=0",
             "--nodeport-addresses=primary",
             f"--healthz-bind-address={network.ADDRESS}:{health_port}",
-            "--metrics-bind-address=127.0.0.1:0",
+            f"--metrics-bind-address=127.0.0.1:{metrics_port}",
             "--oom-score-adj=0",
         ]
 

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -37,6 +38,9 @@ class Provider(Protocol):
 
     def load(self, reference: str, archive: Path) -> None:
         """Make an image known to the nodes, unless they have it."""
+
+    def reach(self, namespace: str, service: str, port: int) -> AbstractContextManager[tuple[str, int]]:
+        """Host and port at which this machine reaches a Service while the context lasts."""
 
 
 def choose() -> Provider:

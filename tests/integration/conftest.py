@@ -5,8 +5,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from cluster import mongodb
 from cluster.controlplane import ControlPlane
+from cluster.installation import AGENTS_NAMESPACE, Installation
 from cluster.instances import control_plane as start_control_plane
+from cluster.provider import choose
 from cluster.settings import REPOSITORY
 
 # `--for=condition=Established` fails on a definition so new that it has no conditions yet.
@@ -28,6 +31,16 @@ def namespace(control_plane: ControlPlane) -> Iterator[str]:
     control_plane.kubectl("create", "namespace", name)
     yield name
     control_plane.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
+
+
+@pytest.fixture(scope="session")
+def mongodb_uri() -> Iterator[str]:
+    """URI of the MongoDB in the local cluster, which is brought up where it is not; use a database of your own."""
+    cluster = choose()
+    cluster.up()
+    Installation(cluster).ensure_mongodb()
+    with cluster.reach(AGENTS_NAMESPACE, "mongodb", mongodb.PORT) as (host, port):
+        yield mongodb.uri(cluster, AGENTS_NAMESPACE, host, port)
 
 
 def install_crds(plane: ControlPlane) -> None:

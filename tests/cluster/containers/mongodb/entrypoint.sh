@@ -9,7 +9,9 @@ sockets=/tmp
 
 if [ ! -f "$data/initialised" ]; then
     rm -rf "$data"
-    "$bin/initdb" --pgdata="$data" --username="$MONGODB_USERNAME" --auth=scram-sha-256 \
+    # DocumentDB connects to its own server without a password; nobody outside the pod reaches that server, and
+    # FerretDB checks the clients' passwords against the role's.
+    "$bin/initdb" --pgdata="$data" --username="$MONGODB_USERNAME" --auth=trust \
         --pwfile=<(printf '%s\n' "$MONGODB_PASSWORD") --encoding=UTF8 --locale=C.UTF-8 --no-sync
     cat >>"$data/postgresql.conf" <<CONF
 listen_addresses = '127.0.0.1'
@@ -19,6 +21,8 @@ shared_buffers = 64MB
 fsync = off
 shared_preload_libraries = 'pg_cron,pg_documentdb_core,pg_documentdb'
 cron.database_name = 'postgres'
+cron.use_background_workers = on
+max_worker_processes = 20
 CONF
     touch "$data/initialised"
 fi
@@ -31,7 +35,7 @@ ferretdb=
 trap 'kill -TERM $ferretdb 2>/dev/null || true; kill -INT "$postgres" 2>/dev/null || true; wait' TERM INT
 
 export PGPASSWORD=$MONGODB_PASSWORD
-until "$bin/pg_isready" --quiet --host="$sockets"; do
+until "$bin/pg_isready" --quiet --host="$sockets" --username="$MONGODB_USERNAME"; do
     kill -0 "$postgres"
     sleep 0.1
 done

@@ -1,0 +1,90 @@
+"""The product in the cluster: MongoDB, and the operator by its chart."""
+
+import json
+import subprocess
+from dataclasses import dataclass
+
+from cluster import gobuild, images, mongodb
+from cluster.controlplane import kubectl
+from cluster.errors import ClusterError
+from cluster.progress import step
+from cluster.provider import Provider, deploy
+from cluster.settings import REPOSITORY
+
+AGENTS_NAMESPACE = "valeo-neuroerp"
+TESTS_NAMESPACE = "apm-e2e"
+OPERATOR_NAMESPACE = "apm-system"
+RELEASE = "apm"
+_RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What a user installs, in a cluster that is up."""
+
+    cluster: Provider
+
+    def ensure(self, *values: str) -> None:
+        """Bring everything to the state of this work tree; `values` are further `--set` values of the chart."""
+        self.ensure_mongodb()
+        self.ensure_operator(*values)
+
+    def ensure_mongodb(self) -> None:
+        """Have MongoDB run in the agents' namespace."""
+        self._namespace(AGENTS_NAMESPACE)
+        with step("MongoDB"):
+            mongodb.ensure(self.cluster, AGENTS_NAMESPACE)
+
+    def ensure_operator(self, *values: str) -> None:
+        """Have the operator run as this work tree has it."""
+        for namespace in (OPERATOR_NAMESPACE, AGENTS_NAMESPACE, TESTS_NAMESPACE):
+            self._namespace(namespace)
+        operator, runtime = deploy(self.cluster, images.OPERATOR), deploy(self.cluster, images.RUNTIME)
+        with step("installing the operator with Helm"):
+            self.helm(
+                "upgrade",
+                "--install",
+                RELEASE,
+                str(REPOSITORY / "charts/apm-operator"),
+                f"--namespace={OPERATOR_NAMESPACE}",
+                "--wait",
+                "--timeout=3m",
+                *_image_values("image", operator),
+                *_image_values("runtimeImage", runtime),
+                f"--set=secretReader.namespaces={{{AGENTS_NAMESPACE},{TESTS_NAMESPACE}}}",
+                *(f"--set={value}" for value in values),
+            )
+
+    def copy_mongodb_secret(self, namespace: str) -> None:
+        """Give `namespace` the Secret apm-mongodb that the agents' namespace has."""
+        secret = json.loads(
+            self.kubectl("get", "secret/apm-mongodb", f"--namespace={AGENTS_NAMESPACE}", "--output=json")
+        )
+        secret["metadata"] = {"name": "apm-mongodb"}
+        self.kubectl("apply", "--server-side", f"--namespace={namespace}", "-f", "-", stdin=json.dumps(secret))
+
+    def helm(self, *arguments: str) -> str:
+        """Output of helm.
+
+        Raises:
+            ClusterError: helm failed; the message is what it said.
+        """
+        command = [str(gobuild.program("helm")), f"--kubeconfig={self.cluster.kubeconfig}", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ClusterError(f"helm {arguments[0]}: {done.stderr.strip()}")
+        return done.stdout
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        """Output of kubectl as administrator."""
+        return kubectl(self.cluster.kubeconfig, *arguments, stdin=stdin)
+
+    def _namespace(self, name: str) -> None:
+        if not self.kubectl("get", f"namespace/{name}", "--ignore-not-found", "--output=name"):
+            self.kubectl("create", "namespace", name)
+        self.kubectl("label", "namespace", name, _RESTRICTED, "--overwrite")
+
+
+def _image_values(key: str, reference: str) -> list[str]:
+    repository, _, tag = reference.rpartition(":")
+    return [f"--set={key}.repository={repository}", f"--set-string={key}.tag={tag}"]
