@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-from process import cpu_seconds, rss_mebibytes
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.samples import Sample
+
+from bench.process import cpu_seconds, rss_mebibytes
 
 ROOT = Path(__file__).parents[1]
 _READS = ("get", "list", "watch")

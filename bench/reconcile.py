@@ -18,9 +18,8 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-from api import Api, until
-from operator_process import ROOT, OperatorProcess, Usage, running_operator
-
+from bench.api import Api, until
+from bench.operator_process import ROOT, OperatorProcess, Usage, running_operator
 from cluster.controlplane import ControlPlane
 from cluster.instances import control_plane
 

@@ -18,7 +18,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import httpx
-from process import cpu_seconds, rss_mebibytes
+
+from bench.process import cpu_seconds, rss_mebibytes
 
 ROOT = Path(__file__).parents[1]
 NODES = 5

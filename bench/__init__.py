@@ -1,0 +1,1 @@
+"""Figures of this machine: ratios and counts, never a pass or a fail."""
