@@ -1,0 +1,52 @@
+"""`python -m apm_operator`."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import sys
+
+from apm_operator import settings, telemetry
+from apm_operator.errors import SettingsError
+
+_EPILOG = """All settings come from the environment: KUBECONFIG, APM_WATCH_NAMESPACES, APM_RUNTIME_IMAGE,
+APM_RUNTIME_IMAGE_PULL_POLICY, APM_OPERATOR_NAMESPACE, APM_LEADER_ELECTION, APM_RESYNC_SECONDS,
+APM_SECRET_POLL_SECONDS, APM_CONCURRENCY, APM_HTTP_HOST, APM_HTTP_PORT, APM_LOG_LEVEL, APM_LOG_FORMAT, POD_NAME."""
+
+
+def main() -> int:
+    """Run the operator until it is told to end.
+
+    Returns:
+        The exit status: 0 after a signal, 1 where it must be started anew, 2 for wrong settings.
+    """
+    argparse.ArgumentParser(
+        prog="apm_operator",
+        description="Kubernetes operator that runs LangGraph agents.",
+        epilog=_EPILOG,
+    ).parse_args()
+    try:
+        chosen = settings.read()
+    except SettingsError as error:
+        print(f"apm_operator: {error}", file=sys.stderr)  # noqa: T201  the command line's answer
+        return 2
+    telemetry.configure(chosen.log_level, chosen.log_format)
+    # Settings are checked before half a second of imports.
+    import uvloop  # noqa: PLC0415
+
+    from apm_operator.process import run  # noqa: PLC0415
+
+    # What is imported stays; without this each full collection walks all of it.
+    gc.collect()
+    gc.freeze()
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(run(chosen))
+    except SettingsError as error:
+        print(f"apm_operator: {error}", file=sys.stderr)  # noqa: T201
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

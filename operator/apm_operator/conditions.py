@@ -1,0 +1,101 @@
+"""Conditions by the rules of kstatus: Ready always, Reconciling and Stalled only while they are true.
+
+Rules: https://github.com/kubernetes-sigs/cli-utils/blob/master/pkg/kstatus/README.md
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+READY: Final = "Ready"
+PROGRESSING: Final = "Progressing"
+ROLLING_OUT: Final = "RollingOut"
+SUSPENDED: Final = "Suspended"
+SECRET_MISSING: Final = "SecretMissing"  # noqa: S105  a reason, not a password
+IMAGE_PULL_FAILED: Final = "ImagePullFailed"
+WORKFLOW_INVALID: Final = "WorkflowInvalid"
+SPEC_INVALID: Final = "SpecInvalid"
+STATE_UNAVAILABLE: Final = "StateUnavailable"
+PODS_CRASH: Final = "PodsCrash"
+PODS_UNSCHEDULABLE: Final = "PodsUnschedulable"
+QUOTA_EXCEEDED: Final = "QuotaExceeded"
+FORBIDDEN: Final = "Forbidden"
+NAME_TAKEN: Final = "NameTaken"
+API_ERROR: Final = "ApiError"
+
+QUIET_REASONS = frozenset({PROGRESSING, ROLLING_OUT})
+"""Reasons that come and go with every change: no Event is worth them."""
+NORMAL_REASONS = frozenset({READY, SUSPENDED})
+
+_MESSAGE_LIMIT = 2048
+
+Truth = Literal["True", "False", "Unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a pass has found out about an agent.
+
+    Attributes:
+        ready: the Ready condition's status.
+        work: whether the agent is on its way (`Reconciling`), can't go on without a change of its spec (`Stalled`),
+            or rests.
+        certain: whether the generation that was looked at has been dealt with; false while the API server refuses.
+    """
+
+    ready: Truth
+    reason: str
+    message: str
+    work: Literal["Reconciling", "Stalled", ""] = ""
+    certain: bool = True
+
+    @classmethod
+    def stalled(cls, reason: str, message: str) -> Verdict:
+        """Nothing happens until the spec changes."""
+        return cls("False", reason, message, "Stalled")
+
+    @classmethod
+    def problem(cls, reason: str, message: str, *, certain: bool = True) -> Verdict:
+        """Not in order, and looked at again."""
+        return cls("False", reason, message, "Reconciling", certain)
+
+    @classmethod
+    def moving(cls, reason: str, message: str) -> Verdict:
+        """On its way, nothing wrong so far."""
+        return cls("Unknown", reason, message, "Reconciling")
+
+
+def conditions(
+    verdict: Verdict, *, generation: int, now: str, before: Iterable[Mapping[str, Any]] = ()
+) -> list[dict[str, Any]]:
+    """The status' conditions; `lastTransitionTime` is `now` only where a condition's status is new."""
+    old = {condition["type"]: condition for condition in before}
+    wanted: list[tuple[str, str]] = [("Ready", verdict.ready)]
+    if verdict.work:
+        wanted.append((verdict.work, "True"))
+    return [
+        {
+            "type": kind,
+            "status": status,
+            "reason": verdict.reason,
+            "message": verdict.message[:_MESSAGE_LIMIT],
+            "observedGeneration": generation,
+            "lastTransitionTime": old[kind]["lastTransitionTime"]
+            if kind in old and old[kind].get("status") == status
+            else now,
+        }
+        for kind, status in wanted
+    ]
+
+
+def reason(conditions: Iterable[Mapping[str, Any]]) -> str:
+    """The reason of the Ready condition, "" where there is none yet."""
+    return next((str(c.get("reason", "")) for c in conditions if c.get("type") == "Ready"), "")
+
+
+def truth(conditions: Iterable[Mapping[str, Any]]) -> Truth:
+    """The status of the Ready condition, "Unknown" where there is none yet."""
+    found = next((c.get("status") for c in conditions if c.get("type") == "Ready"), None)
+    return "True" if found == "True" else "False" if found == "False" else "Unknown"

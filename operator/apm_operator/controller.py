@@ -1,0 +1,169 @@
+"""Runs the passes: workers take keys from the queue; what a pass says decides when the next one is due."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections import Counter
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import structlog
+
+from apm_operator import conditions, metrics
+from apm_operator.errors import ApiError, LeadershipLost
+from apm_operator.kinds import AGENTS, SELECTOR, WATCHED, Resource
+from apm_operator.reconcile.agentdeployment import Outcome
+
+if TYPE_CHECKING:
+    from apm_operator.kube import Kube
+    from apm_operator.queue import Key, WorkQueue
+    from apm_operator.reconcile.agentdeployment import Reconciler
+    from apm_operator.reconcile.cache import Cache
+
+_PASS_SECONDS = 120.0
+_COALESCE_SECONDS = 0.05
+"""A roll-out changes its Deployment and pods in bursts: one pass, and one status, for a burst."""
+_RETRY_LISTING_SECONDS = 2.0
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class Controller:
+    """Keeps every agent as its spec says."""
+
+    def __init__(
+        self,
+        kube: Kube,
+        cache: Cache,
+        queue: WorkQueue,
+        reconciler: Reconciler,
+        *,
+        namespaces: Iterable[str],
+        resync: float,
+        concurrency: int,
+    ) -> None:
+        self._kube = kube
+        self._cache = cache
+        self._queue = queue
+        self._reconciler = reconciler
+        self._namespaces: tuple[str | None, ...] = tuple(namespaces) or (None,)
+        self._resync = resync
+        self._concurrency = concurrency
+        self.synced = False
+
+    def wake(self, key: Key) -> None:
+        """Have a pass made at once."""
+        self._queue.add(key)
+
+    def wake_soon(self, key: Key) -> None:
+        """Have a pass made when a burst of changes is over."""
+        self._queue.add_after(key, _COALESCE_SECONDS)
+
+    async def run(self) -> None:
+        """Fill the cache, then work for ever.
+
+        Raises:
+            LeadershipLost: this process must not write any more.
+        """
+        await self._fill()
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._concurrency):
+                group.create_task(self._work())
+            group.create_task(self._compare_for_ever())
+
+    async def _work(self) -> None:
+        while True:
+            key = await self._queue.get()
+            try:
+                await self._one(key)
+            finally:
+                self._queue.done(key)
+
+    async def _one(self, key: Key) -> None:
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(_PASS_SECONDS):
+                outcome = await self._reconciler.reconcile(key, self._queue.failures(key))
+        except LeadershipLost:
+            raise
+        except Exception:  # noqa: BLE001  a fault of ours in one agent must not stop the others
+            _log.exception("A pass broke", namespace=key.namespace, agent=key.name)
+            outcome = Outcome("error", failed=True)
+        metrics.RECONCILES.labels(outcome.result).inc()
+        metrics.RECONCILE_SECONDS.observe(time.perf_counter() - started)
+        if outcome.failed:
+            self._queue.retry(key, outcome.at_least)
+            return
+        self._queue.succeeded(key)
+        if outcome.result == "gone" and self._cache.get(key) is None:
+            self._queue.forget(key)
+            return
+        resync = self._resync * random.uniform(0.9, 1.1)  # noqa: S311  spreads load, hides nothing
+        self._queue.add_after(key, resync if outcome.again is None else min(outcome.again, resync))
+
+    async def _fill(self) -> None:
+        """List everything before the first pass: a pass that does not know the children would write them all."""
+        for resource in WATCHED:
+            while True:
+                try:
+                    await self._compare(resource, count=False)
+                    break
+                except ApiError as error:
+                    _log.warning("Listing failed; it is tried again", resource=resource.plural, error=str(error))
+                    await asyncio.sleep(_RETRY_LISTING_SECONDS)
+        self.synced = True
+        for key in self._cache:
+            self._queue.add(key)
+
+    async def _compare_for_ever(self) -> None:
+        while True:
+            await asyncio.sleep(self._resync)
+            for resource in WATCHED:
+                try:
+                    await self._compare(resource, count=True)
+                except ApiError as error:
+                    _log.warning("Listing failed", resource=resource.plural, error=str(error))
+
+    async def _compare(self, resource: Resource, *, count: bool) -> None:
+        """Compare the cache with a list and take in what differs.
+
+        A watch that is deaf, or that skipped deletions while it was being reopened, shows here.
+        """
+        before = self._cache.known(resource)
+        listed: set[tuple[str, str]] = set()
+        for namespace in self._namespaces:
+            async for page in self._kube.pages(resource, namespace, "" if resource is AGENTS else SELECTOR):
+                for item in page:
+                    item["kind"] = resource.kind  # lists leave it out
+                    listed.add((item["metadata"]["namespace"], item["metadata"]["name"]))
+                    self._take(item, resource, count=count)
+        for (namespace, name), version in before.items():
+            if (namespace, name) in listed or self._cache.known_version(resource, namespace, name) != version:
+                continue
+            key = self._cache.gone(resource, namespace, name)
+            if key is not None:
+                self._missed(resource, key)
+
+    def _take(self, item: dict[str, object], resource: Resource, *, count: bool) -> None:
+        key = self._cache.observe(item, deleted=False)
+        if key is not None and count:
+            self._missed(resource, key)
+
+    def _missed(self, resource: Resource, key: Key) -> None:
+        metrics.WATCH_MISSED.labels(resource.plural).inc()
+        self.wake_soon(key)
+
+    def export(self) -> None:
+        """Write what is not counted as it happens to the metrics."""
+        metrics.QUEUE_DEPTH.set(len(self._queue))
+        metrics.QUEUE_AGE.set(self._queue.oldest())
+        reasons: Counter[str] = Counter()
+        for key in self._cache:
+            entry = self._cache.get(key)
+            if entry is not None and entry.agent is not None:
+                reasons[conditions.reason(entry.agent.status.get("conditions") or ()) or "New"] += 1
+        metrics.AGENTS.clear()
+        for reason, number in reasons.items():
+            metrics.AGENTS.labels(reason).set(number)

@@ -1,0 +1,1 @@
+"""The thin part that kopf calls."""

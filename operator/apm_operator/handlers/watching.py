@@ -1,0 +1,134 @@
+"""kopf's part: watches feed the cache, the cache feeds the queue. No handler works, waits or writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator
+from typing import TYPE_CHECKING, Any
+
+import aiohttp
+import kopf
+
+from apm_operator.kinds import AGENTS, FIELD_MANAGER, SELECTOR, WATCHED
+
+if TYPE_CHECKING:
+    from apm_operator.queue import Key
+    from apm_operator.reconcile.cache import Cache
+
+_IDLE_SECONDS = 0.2
+
+
+class _Backoffs:
+    """Pauses between attempts of a watch or list, without an end: a watch that gives up would end the operator."""
+
+    def __iter__(self) -> Iterator[float]:
+        yield from (0.2, 0.5, 1.0)
+        while True:
+            yield 2.0
+
+
+class _NoDiffs(kopf.DiffBaseStorage):
+    """No object carries a last-handled configuration, and none is computed: no handler asks for differences."""
+
+    def build(self, **_: Any) -> Any:
+        return {}
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        return None
+
+
+class _NoProgress(kopf.ProgressStorage):
+    """No object carries kopf's progress."""
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        return None
+
+    def purge(self, **_: Any) -> None:
+        return None
+
+    def touch(self, **_: Any) -> None:
+        return None
+
+    def clear(self, *, essence: Any) -> Any:
+        return essence
+
+
+def registry(
+    cache: Cache,
+    *,
+    wake: Callable[[Key], None],
+    wake_soon: Callable[[Key], None],
+    server: str,
+    session: Callable[[], aiohttp.ClientSession],
+) -> kopf.OperatorRegistry:
+    """What kopf is to watch, and how it logs in.
+
+    Args:
+        cache: takes in what the watches tell.
+        wake: told of an agent that was changed itself.
+        wake_soon: told of an agent whose children or pods have changed.
+        server: address of the API server.
+        session: makes a session that signs its requests; kopf closes it.
+    """
+    handlers = kopf.OperatorRegistry()
+
+    # An index would be the other way to be fed, but it does not hear of deletions.
+    async def observe(event: Any, **_: Any) -> None:
+        body = event["object"]
+        key = cache.observe(body, deleted=event["type"] == "DELETED")
+        if key is not None:
+            (wake if body["kind"] == AGENTS.kind else wake_soon)(key)
+
+    for resource in WATCHED:
+        kopf.on.event(resource.group, resource.version, resource.plural, id=resource.plural, registry=handlers)(observe)
+
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        return kopf.AiohttpSession(server=server, aiohttp_session=session())
+
+    kopf.on.login(id="login", registry=handlers)(login)
+    return handlers
+
+
+def settings() -> kopf.OperatorSettings:
+    """How kopf is to behave."""
+    chosen = kopf.OperatorSettings()
+    chosen.posting.enabled = False
+    chosen.scanning.disabled = True
+    chosen.peering.standalone = True
+    chosen.process.ultimate_exiting_timeout = 20
+    chosen.queueing.idle_timeout = _IDLE_SECONDS
+    chosen.queueing.exit_timeout = 0.5
+    chosen.networking.request_timeout = 30
+    chosen.networking.connect_timeout = 5
+    chosen.networking.error_backoffs = _Backoffs()
+    chosen.watching.chunk_size = 500
+    chosen.watching.server_timeout = 600
+    chosen.watching.client_timeout = 620
+    chosen.watching.reconnect_backoff = 0.2
+    chosen.persistence.finalizer = f"{AGENTS.group}/{FIELD_MANAGER}"
+    chosen.persistence.diffbase_storage = _NoDiffs()
+    chosen.persistence.progress_storage = _NoProgress()
+    for resource in WATCHED:
+        if resource is not AGENTS:
+            chosen.watching.label_selectors[resource.group, resource.version, resource.plural] = SELECTOR
+    return chosen
+
+
+async def watch(handlers: kopf.OperatorRegistry, namespaces: Collection[str]) -> None:
+    """Watch until a signal ends the process or a watch can't go on.
+
+    Raises:
+        Exception: whatever ended kopf other than a signal.
+    """
+    await kopf.operator(
+        registry=handlers,
+        settings=settings(),
+        clusterwide=not namespaces,
+        namespaces=tuple(namespaces),
+        standalone=True,
+    )

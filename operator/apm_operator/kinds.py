@@ -1,0 +1,61 @@
+"""The kinds of objects that the operator reads and writes, and the names it gives to things."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+GROUP = "apm.valeo-neuroerp.com"
+VERSION = "v1alpha1"
+FIELD_MANAGER = "apm-operator"
+
+AGENT_LABEL = f"{GROUP}/agent"
+MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
+SELECTOR = f"{MANAGED_BY_LABEL}={FIELD_MANAGER}"
+"""Label selector of everything the operator makes, pods included."""
+
+CONFIG_HASH = f"{GROUP}/config-hash"
+SECRETS_HASH = f"{GROUP}/secrets-hash"
+APPLIED_HASH = f"{GROUP}/applied-hash"
+"""Annotation of children: digest of the manifest they were last applied from. A field that is no longer wanted
+does not show in a comparison of the wanted fields alone."""
+RECONCILE_AT = f"{GROUP}/reconcile-at"
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """A kind of object, and where the API server keeps it."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+
+    @property
+    def api_version(self) -> str:
+        """`group/version`, or `version` for the core group."""
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    def path(self, namespace: str | None, name: str | None = None, subresource: str | None = None) -> str:
+        """The URL's path of a collection or an object; `namespace=None` means all namespaces."""
+        parts = ["/apis" if self.group else "/api", self.api_version]
+        if namespace is not None:
+            parts += ["namespaces", namespace]
+        parts += [part for part in (self.plural, name, subresource) if part is not None]
+        return "/".join(parts)
+
+
+AGENTS = Resource(GROUP, VERSION, "agentdeployments", "AgentDeployment")
+SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
+CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
+SERVICES = Resource("", "v1", "services", "Service")
+DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
+DISRUPTION_BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
+PODS = Resource("", "v1", "pods", "Pod")
+SECRETS = Resource("", "v1", "secrets", "Secret")
+LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
+EVENTS = Resource("events.k8s.io", "v1", "events", "Event")
+
+CHILDREN = (SERVICE_ACCOUNTS, CONFIG_MAPS, SERVICES, DEPLOYMENTS, DISRUPTION_BUDGETS)
+"""What an agent can consist of."""
+WATCHED = (AGENTS, *CHILDREN, PODS)
+BY_KIND = {resource.kind: resource for resource in WATCHED}

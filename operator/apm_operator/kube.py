@@ -1,0 +1,242 @@
+"""The Kubernetes API: dicts and bytes in, dicts out, errors of this package.
+
+The official client's `kubernetes.aio` finds and keeps the credentials (kubeconfig, exec plugins, the pod's service
+account with its rotating token) and makes the TLS context. Requests go through aiohttp itself: the client's wrapper
+costs about 1 ms of CPU per call, this 0.3 ms, and a pass over an agent makes five.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from typing import Any
+
+import aiohttp
+from kubernetes.aio import config
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.client.rest import RESTClientObject
+
+from apm_operator import metrics
+from apm_operator.errors import ApiError, SettingsError, Unreachable, from_status
+from apm_operator.kinds import FIELD_MANAGER, Resource
+
+_TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
+_PAGE = 500
+_APPLY = "application/apply-patch+yaml"
+_MERGE = "application/merge-patch+json"
+_JSON = "application/json"
+_METHODS = {
+    "get": "GET",
+    "list": "GET",
+    "discover": "GET",
+    "apply": "PATCH",
+    "patch-status": "PATCH",
+    "create": "POST",
+    "update": "PUT",
+    "delete": "DELETE",
+}
+
+
+async def configuration(kubeconfig: str) -> Configuration:
+    """Where the API server is and how to prove who we are.
+
+    Raises:
+        SettingsError: neither the kubeconfig nor the pod's service account can be used.
+    """
+    found = Configuration()
+    try:
+        if kubeconfig:
+            await config.load_kube_config(  # type: ignore[no-untyped-call]
+                config_file=kubeconfig, client_configuration=found
+            )
+        else:
+            config.load_incluster_config(client_configuration=found)  # type: ignore[no-untyped-call]
+    except (config.ConfigException, OSError) as error:
+        where = f"KUBECONFIG={kubeconfig!r}" if kubeconfig else "The pod's service account"
+        hint = "" if kubeconfig else "; outside of a pod, set KUBECONFIG"
+        raise SettingsError(f"{where} can't be used: {error}{hint}") from error
+    return found
+
+
+class Kube:
+    """One connection pool to the API server."""
+
+    def __init__(self, found: Configuration, gate: Callable[[], None] | None = None) -> None:
+        self._configuration = found
+        self._tls = RESTClientObject(found).ssl_context
+        self._gate = gate
+        self.server: str = found.host
+        self._session: aiohttp.ClientSession | None = None
+
+    def set_gate(self, gate: Callable[[], None]) -> None:
+        """Have `gate` called before every write; it raises where this process must not write any more."""
+        self._gate = gate
+
+    def session(self, response_class: type[aiohttp.ClientResponse] = aiohttp.ClientResponse) -> aiohttp.ClientSession:
+        """A new session with the API server's TLS settings that signs each request; the caller closes it."""
+        return aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=self._tls),
+            headers={"User-Agent": FIELD_MANAGER},
+            middlewares=(self._sign,),
+            response_class=response_class,
+        )
+
+    async def _sign(self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+        token = await self._configuration.get_api_key_with_prefix("BearerToken")
+        if token:
+            request.headers["Authorization"] = token
+        elif self._configuration.username:
+            request.headers["Authorization"] = self._configuration.get_basic_auth_token() or ""
+        return await handler(request)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def apply(
+        self, resource: Resource, namespace: str, name: str, manifest: bytes, *, force: bool = True
+    ) -> dict[str, Any]:
+        """Server-side apply: the object becomes what `manifest` says in the fields that it names.
+
+        `force` takes fields over from other managers; without it, they make a Conflict.
+        """
+        query = {"fieldManager": FIELD_MANAGER, "force": "true" if force else "false"}
+        path = resource.path(namespace, name)
+        return await self._write("apply", resource, path, manifest, query=query, content_type=_APPLY)
+
+    async def patch_status(
+        self, resource: Resource, namespace: str, name: str, status: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Change the named top-level fields of an object's status; None removes one."""
+        path = resource.path(namespace, name, "status")
+        query = {"fieldManager": FIELD_MANAGER}
+        body = _encode({"status": status})
+        return await self._write("patch-status", resource, path, body, query=query, content_type=_MERGE)
+
+    async def create(
+        self, resource: Resource, namespace: str, body: Mapping[str, Any], *, gated: bool = True
+    ) -> dict[str, Any]:
+        """Create an object; only the election itself writes without being `gated`."""
+        return await self._write("create", resource, resource.path(namespace), _encode(body), gated=gated)
+
+    async def replace(
+        self, resource: Resource, namespace: str, name: str, body: Mapping[str, Any], *, gated: bool = True
+    ) -> dict[str, Any]:
+        """Replace an object; a Conflict where its `resourceVersion` is not the newest."""
+        return await self._write("update", resource, resource.path(namespace, name), _encode(body), gated=gated)
+
+    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+        """Delete the object that has this uid; a Conflict where another has taken its name."""
+        options = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        await self._write("delete", resource, resource.path(namespace, name), _encode(options))
+
+    async def get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
+        """Read an object."""
+        return await self._call("get", resource, resource.path(namespace, name))
+
+    async def pages(
+        self, resource: Resource, namespace: str | None, selector: str = ""
+    ) -> AsyncIterator[list[dict[str, Any]]]:
+        """List objects, some hundred at a time; `namespace=None` means all namespaces."""
+        query = {"limit": str(_PAGE)} | ({"labelSelector": selector} if selector else {})
+        while True:
+            answer = await self._call("list", resource, resource.path(namespace), query=query)
+            yield answer.get("items") or []
+            proceed = answer["metadata"].get("continue")
+            if not proceed:
+                return
+            query["continue"] = proceed
+
+    async def served(self, resource: Resource) -> bool:
+        """Whether the API server knows this kind."""
+        path = f"/apis/{resource.api_version}" if resource.group else f"/api/{resource.version}"
+        try:
+            answer = await self._call("discover", resource, path)
+        except ApiError as error:
+            if error.status == 404:  # noqa: PLR2004  Not Found
+                return False
+            raise
+        return any(entry["name"] == resource.plural for entry in answer["resources"])
+
+    async def _write(
+        self,
+        verb: str,
+        resource: Resource,
+        path: str,
+        body: bytes,
+        *,
+        query: Mapping[str, str] | None = None,
+        content_type: str = _JSON,
+        gated: bool = True,
+    ) -> dict[str, Any]:
+        if gated and self._gate is not None:
+            self._gate()
+        return await self._call(verb, resource, path, body=body, query=query, content_type=content_type)
+
+    async def _call(
+        self,
+        verb: str,
+        resource: Resource,
+        path: str,
+        *,
+        body: bytes | None = None,
+        query: Mapping[str, str] | None = None,
+        content_type: str = _JSON,
+    ) -> dict[str, Any]:
+        if self._session is None:
+            self._session = self.session()
+        code = 0
+        try:
+            async with self._session.request(
+                _METHODS[verb],
+                self.server + path,
+                data=body,
+                params=query,
+                headers={"Content-Type": content_type, "Accept": _JSON},
+                timeout=_TIMEOUT,
+            ) as response:
+                code = response.status
+                raw = await response.read()
+                retry_after = response.headers.get("Retry-After")
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unreachable(f"The API server did not answer: {error or type(error).__name__}") from error
+        finally:
+            metrics.API_CALLS.labels(verb, resource.kind, str(code)).inc()
+        answer = _decode(raw)
+        if code >= 400:  # noqa: PLR2004  the first error status
+            raise from_status(code, answer, retry_after)
+        if not isinstance(answer, dict):
+            raise Unreachable(f"The API server sent no JSON object for {path}")
+        return answer
+
+
+def _encode(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value).encode()
+
+
+def _decode(raw: bytes) -> Any:
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return None
+
+
+async def wait_until_served(kube: Kube, resource: Resource, waiting: Callable[[str], None]) -> None:
+    """Wait until the API server answers and knows a kind; `waiting` is told what is missing, once per cause."""
+    told = ""
+    while True:
+        try:
+            if await kube.served(resource):
+                return
+            missing = (
+                f"The cluster has no {resource.plural}.{resource.group}: install the CRDs "
+                "(kubectl apply --server-side -f crds/, or the chart with crds.enabled=true)"
+            )
+        except ApiError as error:
+            missing = str(error)
+        if missing != told:
+            waiting(missing)
+            told = missing
+        await asyncio.sleep(1)

@@ -1,0 +1,1 @@
+"""Builders of an agent's children: pure functions, one module per kind."""

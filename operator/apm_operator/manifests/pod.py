@@ -1,0 +1,161 @@
+"""The pod template of an agent. It passes Pod Security `restricted`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agent_runtime.spec.secret import SECRETS_DIR
+from apm_operator.kinds import CONFIG_HASH, SECRETS_HASH
+from apm_operator.manifests.agent import PORT, PORT_NAME
+from apm_operator.manifests.configmap import FILE_NAME
+
+if TYPE_CHECKING:
+    from apm_operator.manifests.agent import Agent
+
+CONTAINER = "agent"
+CONFIG_DIR = "/etc/apm"
+USER_ID = 65532
+GRACE_SECONDS = 60
+"""Time that a pod has after SIGTERM to end its running supersteps."""
+
+
+def template(agent: Agent) -> dict[str, Any]:
+    """`spec.template` of the agent's Deployment."""
+    spec = agent.spec
+    labels, annotations = _user_metadata(agent)
+    hashes = {CONFIG_HASH: agent.config_hash} | ({SECRETS_HASH: agent.secrets_hash} if agent.secrets_hash else {})
+    return {
+        "metadata": {"labels": labels | agent.labels, "annotations": annotations | hashes},
+        "spec": {
+            "serviceAccountName": agent.name,
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "terminationGracePeriodSeconds": GRACE_SECONDS,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": USER_ID,
+                "runAsGroup": USER_ID,
+                "fsGroup": USER_ID,
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [_container(agent)],
+            "volumes": _volumes(agent),
+            **_present(
+                imagePullSecrets=_wire(spec.image_pull_secrets),
+                nodeSelector=_wire(spec.node_selector),
+                tolerations=_wire(spec.tolerations),
+                affinity=_wire(spec.affinity),
+                topologySpreadConstraints=_spread(agent),
+                priorityClassName=spec.priority_class_name,
+            ),
+        },
+    }
+
+
+def _container(agent: Agent) -> dict[str, Any]:
+    spec = agent.spec
+    mounts = [
+        {"name": "config", "mountPath": CONFIG_DIR, "readOnly": True},
+        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  a mount point, not a file
+    ]
+    if agent.mounted:
+        mounts.append({"name": "secrets", "mountPath": str(SECRETS_DIR), "readOnly": True})
+    return {
+        "name": CONTAINER,
+        "image": spec.image or agent.default_image,
+        "imagePullPolicy": spec.image_pull_policy or agent.default_pull_policy,
+        "ports": [{"name": PORT_NAME, "containerPort": PORT, "protocol": "TCP"}],
+        "env": [
+            {"name": "APM_CONFIG", "value": f"{CONFIG_DIR}/{FILE_NAME}"},
+            _from_field("POD_NAME", "metadata.name"),
+            _from_field("POD_NAMESPACE", "metadata.namespace"),
+            *_wire(spec.env),
+        ],
+        # A new agent is to be ready within 5 s, so it is asked each second; a slow one has a minute.
+        "startupProbe": _probe("/livez", period=1, failures=60),
+        "livenessProbe": _probe("/livez", period=10, failures=3, timeout=5),
+        "readinessProbe": _probe("/readyz", period=2, failures=2, timeout=2),
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "capabilities": {"drop": ["ALL"]},
+            "readOnlyRootFilesystem": True,
+        },
+        "volumeMounts": mounts,
+        **_present(envFrom=_wire(spec.env_from), resources=_wire(spec.resources)),
+    }
+
+
+def _volumes(agent: Agent) -> list[dict[str, Any]]:
+    volumes: list[dict[str, Any]] = [
+        {"name": "config", "configMap": {"name": agent.config_map}},
+        {"name": "tmp", "emptyDir": {}},
+    ]
+    if agent.mounted:
+        keys: dict[str, set[str]] = {}
+        for ref in agent.mounted:
+            keys.setdefault(ref.name, set()).add(ref.key)
+        sources = [
+            {
+                "secret": {
+                    "name": name,
+                    "items": [{"key": key, "path": f"{name}/{key}"} for key in sorted(keys[name])],
+                }
+            }
+            for name in sorted(keys)
+        ]
+        volumes.append({"name": "secrets", "projected": {"defaultMode": 0o440, "sources": sources}})
+    return volumes
+
+
+def _spread(agent: Agent) -> Any:
+    """What the user asks for; else, from two replicas on, different nodes where there are some."""
+    if agent.spec.topology_spread_constraints:
+        constraints = _wire(agent.spec.topology_spread_constraints)
+        return [{"labelSelector": {"matchLabels": agent.selector}, **each} for each in constraints]
+    if agent.spec.replicas < 2:  # noqa: PLR2004
+        return None
+    return [
+        {
+            "maxSkew": 1,
+            "topologyKey": "kubernetes.io/hostname",
+            "whenUnsatisfiable": "ScheduleAnyway",
+            "labelSelector": {"matchLabels": agent.selector},
+        }
+    ]
+
+
+def _user_metadata(agent: Agent) -> tuple[dict[str, str], dict[str, str]]:
+    metadata = agent.spec.pod_template.metadata if agent.spec.pod_template else None
+    if metadata is None:
+        return {}, {}
+    return dict(metadata.labels), dict(metadata.annotations)
+
+
+def _probe(path: str, *, period: int, failures: int, timeout: int = 1) -> dict[str, Any]:
+    return {
+        "httpGet": {"path": path, "port": PORT_NAME, "scheme": "HTTP"},
+        "periodSeconds": period,
+        "failureThreshold": failures,
+        "timeoutSeconds": timeout,
+    }
+
+
+def _from_field(name: str, path: str) -> dict[str, Any]:
+    return {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
+
+
+def _wire(value: Any) -> Any:
+    """A part of the spec as Kubernetes writes it."""
+    if hasattr(value, "model_dump"):
+        return value.model_dump(mode="json", by_alias=True, exclude_none=True)
+    if isinstance(value, tuple | list):
+        return [_wire(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _wire(item) for key, item in value.items()}
+    return value
+
+
+def _present(**fields: Any) -> dict[str, Any]:
+    """The fields that say something: the API server drops empty ones, and so do comparisons."""
+    return {name: value for name, value in fields.items() if value}

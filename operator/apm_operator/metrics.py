@@ -1,0 +1,42 @@
+"""What the operator counts; served on `/metrics`."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+
+REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+PlatformCollector(registry=REGISTRY)
+
+RECONCILES = Counter("apm_reconciles", "Passes over one agent, by how they ended.", ("result",), registry=REGISTRY)
+RECONCILE_SECONDS = Histogram(
+    "apm_reconcile_seconds",
+    "Time of one pass over one agent.",
+    buckets=(0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 60),
+    registry=REGISTRY,
+)
+API_CALLS = Counter(
+    "apm_api_calls",
+    "Calls of the Kubernetes API apart from watches, by verb, kind and HTTP status (0: no answer).",
+    ("verb", "kind", "code"),
+    registry=REGISTRY,
+)
+QUEUE_DEPTH = Gauge("apm_queue_depth", "Agents that wait for a pass now.", registry=REGISTRY)
+QUEUE_AGE = Gauge("apm_queue_oldest_seconds", "How long the agent that waits longest has waited.", registry=REGISTRY)
+QUEUE_RETRIES = Counter("apm_queue_retries", "Passes that are to be tried again.", registry=REGISTRY)
+WATCH_AGE = Gauge(
+    "apm_watch_age_seconds",
+    "Time since a watch last gave a sign of life (an event, a bookmark, or being opened).",
+    ("resource", "namespace"),
+    registry=REGISTRY,
+)
+WATCH_MISSED = Counter(
+    "apm_watch_missed",
+    "Changes that a periodic listing found and the watch had not reported.",
+    ("resource",),
+    registry=REGISTRY,
+)
+AGENTS = Gauge("apm_agents", "AgentDeployments by the reason of their Ready condition.", ("reason",), registry=REGISTRY)
+LEADER = Gauge("apm_leader", "1 while this process leads, else 0.", registry=REGISTRY)

@@ -1,0 +1,170 @@
+"""The operator's process: waits for its turn, then watches and works until a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+
+import structlog
+
+from apm_operator import kube as api
+from apm_operator import metrics
+from apm_operator.controller import Controller
+from apm_operator.errors import LeadershipLost
+from apm_operator.handlers import watching
+from apm_operator.health import HealthServer
+from apm_operator.kinds import AGENTS, WATCHED
+from apm_operator.leader import Leader
+from apm_operator.queue import WorkQueue
+from apm_operator.reconcile.agentdeployment import Reconciler
+from apm_operator.reconcile.cache import Cache
+from apm_operator.reconcile.events import Events
+from apm_operator.reconcile.plan import Images
+from apm_operator.reconcile.prober import HttpProber
+from apm_operator.reconcile.secrets import Secrets
+from apm_operator.settings import Settings
+from apm_operator.watches import WatchMonitor
+
+_DEAF_SECONDS = 180.0
+"""kopf reopens a watch that was silent for 70 s; one still silent after this long is beyond its help."""
+_STUCK_SECONDS = 300.0
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class Operator:
+    """The parts of the operator, put together."""
+
+    def __init__(self, settings: Settings, kube: api.Kube) -> None:
+        self._settings = settings
+        self._kube = kube
+        self._cache = Cache()
+        self._queue = WorkQueue(asyncio.get_running_loop())
+        self._secrets = Secrets(kube)
+        self._prober = HttpProber()
+        self._leader = Leader(kube, settings.operator_namespace, settings.identity)
+        self._monitor: WatchMonitor | None = None
+        self._controller = Controller(
+            kube,
+            self._cache,
+            self._queue,
+            Reconciler(
+                kube=kube,
+                cache=self._cache,
+                secrets=self._secrets,
+                events=Events(kube, settings.identity),
+                prober=self._prober,
+                images=Images(settings.runtime_image, settings.runtime_image_pull_policy),
+            ),
+            namespaces=settings.watch_namespaces,
+            resync=settings.resync_seconds,
+            concurrency=settings.concurrency,
+        )
+
+    async def run(self) -> None:
+        """Serve health, wait for the lease and the CRDs, then work.
+
+        Raises:
+            LeadershipLost: the process must end.
+        """
+        async with AsyncExitStack() as stack:
+            health = HealthServer(self._live, self._ready, self._export)
+            await health.start(self._settings.http_host, self._settings.http_port)
+            stack.push_async_callback(health.stop)
+            stack.push_async_callback(self._prober.close)
+            _log.info("started", port=health.port, namespaces=self._settings.watch_namespaces or "all")
+            if self._settings.leader_election:
+                await self._leader.acquire()
+                stack.push_async_callback(self._leader.release)
+                self._kube.set_gate(self._leader.check)
+            else:
+                metrics.LEADER.set(1)
+            async with asyncio.TaskGroup() as group:
+                if self._settings.leader_election:
+                    # From here on, for a list of a large cluster may take longer than the lease.
+                    group.create_task(self._leader.keep())
+                await api.wait_until_served(self._kube, AGENTS, _log.warning)
+                group.create_task(self._controller.run())
+                group.create_task(self._secrets.poll(self._settings.secret_poll_seconds, self._controller.wake))
+                group.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        namespaces = self._settings.watch_namespaces
+        monitor = self._monitor = WatchMonitor(
+            (resource, namespace) for resource in WATCHED for namespace in (namespaces or (None,))
+        )
+        kind = monitor.response_class()
+        handlers = watching.registry(
+            self._cache,
+            wake=self._controller.wake,
+            wake_soon=self._controller.wake_soon,
+            server=self._kube.server,
+            session=lambda: self._kube.session(kind),
+        )
+        await watching.watch(handlers, namespaces)
+        raise RuntimeError("kopf has ended without being told to")
+
+    def _live(self) -> Mapping[str, str]:
+        checks = {"queue": "", "watches": ""}
+        stuck = max(self._queue.longest_pass(), self._queue.oldest())
+        if stuck > _STUCK_SECONDS:
+            checks["queue"] = f"No pass has begun or ended for {stuck:.0f} s"
+        if self._monitor is not None:
+            deaf = [
+                f"{plural} {namespace}".strip()
+                for (plural, namespace), age in self._monitor.ages().items()
+                if age > _DEAF_SECONDS
+            ]
+            if deaf:
+                checks["watches"] = f"No sign of life for {_DEAF_SECONDS:.0f} s: {', '.join(deaf)}"
+        return checks
+
+    def _ready(self) -> Mapping[str, str]:
+        if self._monitor is None:
+            # A stand-by is ready: it can take over. One that leads is, once it has seen everything.
+            return {"leader": ""}
+        return {
+            "cache": "" if self._controller.synced else "The first listing is not over",
+            "watches": "" if self._monitor.all_open() else "Not every watch is open",
+        }
+
+    def _export(self) -> None:
+        self._controller.export()
+        if self._monitor is not None:
+            self._monitor.export()
+
+
+async def run(settings: Settings) -> int:
+    """Run the operator.
+
+    Returns:
+        The exit status: 0 after SIGTERM or SIGINT, 1 where it has to be started anew.
+
+    Raises:
+        SettingsError: the API server can't be found or the credentials can't be used.
+    """
+    kube = api.Kube(await api.configuration(settings.kubeconfig))
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    work = asyncio.create_task(Operator(settings, kube).run())
+    waiting = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait((work, waiting), return_when=asyncio.FIRST_COMPLETED)
+        if stop.is_set():
+            _log.info("stopping")
+            work.cancel()
+            await asyncio.wait((work,), timeout=15)
+            return 0
+        await work
+    except* LeadershipLost as lost:
+        _log.error("Another process may lead now; this one ends", error=str(lost.exceptions[0]))
+    except* Exception:  # noqa: BLE001  the last line of defence: whatever it is, it is logged and the process ends
+        _log.exception("The operator can't go on; it has to be started anew")
+    finally:
+        waiting.cancel()
+        await kube.close()
+    return 1

@@ -1,0 +1,1 @@
+"""One pass over one AgentDeployment: desired, apply, observe, status."""

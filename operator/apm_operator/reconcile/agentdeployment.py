@@ -1,0 +1,206 @@
+"""`reconcile(key)`: one pass over one AgentDeployment.
+
+It may be killed anywhere; the next pass goes on from what is there.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import structlog
+
+from apm_operator import conditions as c
+from apm_operator.api.agentdeployment import AgentDeployment
+from apm_operator.conditions import Verdict
+from apm_operator.errors import ApiError, Conflict, InvalidSpec, NamespaceTerminating, NotFound, Overloaded, Unreachable
+from apm_operator.kinds import AGENTS
+from apm_operator.reconcile import assess, plan, status
+from apm_operator.reconcile.apply import NameTaken, OwnerLeaving, apply, prune
+
+if TYPE_CHECKING:
+    from apm_operator.kube import Kube
+    from apm_operator.queue import Key
+    from apm_operator.reconcile.cache import AgentRecord, Cache, Entry
+    from apm_operator.reconcile.events import Events
+    from apm_operator.reconcile.plan import Images, Plan
+    from apm_operator.reconcile.prober import Prober
+    from apm_operator.reconcile.secrets import Findings, Secrets
+
+_UNREADY_SECONDS = 5.0
+_FAILURES_BEFORE_STATUS = 3
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a pass ended.
+
+    Attributes:
+        result: `unchanged`, `changed`, `retry`, `invalid`, `gone`; a label of the metric.
+        again: seconds after which another pass is due although nothing happens; None: at the resync.
+        failed: the pass is to be tried again with backoff, no sooner than `at_least` seconds from now.
+    """
+
+    result: str
+    again: float | None = None
+    failed: bool = False
+    at_least: float = 0.0
+
+
+@dataclass(slots=True)
+class Reconciler:
+    """What a pass needs."""
+
+    kube: Kube
+    cache: Cache
+    secrets: Secrets
+    events: Events
+    prober: Prober
+    images: Images
+
+    async def reconcile(self, key: Key, failures: int = 0) -> Outcome:
+        """Make one agent what its spec says, and say in its status how it is.
+
+        Args:
+            key: the agent.
+            failures: how many passes over it have failed in a row.
+        """
+        entry = self.cache.get(key)
+        if entry is None or entry.agent is None or entry.agent.deleting:
+            if entry is None or entry.agent is None:
+                self.secrets.release(key)
+            return Outcome("gone")
+        try:
+            return await self._pass(key, entry, failures)
+        except (NotFound, NamespaceTerminating) as error:
+            # The agent or its namespace is on its way out. Should it not be, the resync finds it again.
+            _log.debug("The agent is going away", namespace=key.namespace, agent=key.name, error=str(error))
+            return Outcome("gone")
+        except OwnerLeaving as error:
+            _log.info("Waiting for garbage collection", namespace=key.namespace, agent=key.name, error=str(error))
+            return Outcome("retry", failed=True)
+        except ApiError as error:
+            _log.warning(
+                "A pass failed", namespace=key.namespace, agent=key.name, error=str(error), status=error.status
+            )
+            return Outcome("retry", failed=True, at_least=error.retry_after)
+
+    async def _pass(self, key: Key, entry: Entry, failures: int) -> Outcome:
+        try:
+            made, secrets = await self._plan(key, entry)
+        except InvalidSpec as error:
+            return await self._stall(key, entry, None, Verdict.stalled(c.SPEC_INVALID, str(error)))
+        if made.suspended:
+            return self._ended(await self._tell(key, entry, made, _suspended(entry)))
+        if made.problems:
+            return await self._stall(key, entry, made, Verdict.stalled(c.WORKFLOW_INVALID, made.problems))
+        try:
+            writes = await self._apply(key, entry, made)
+        except NameTaken as error:
+            return await self._refuse(key, entry, made, assess.name_taken(error.kind, error.name))
+        except ApiError as error:
+            if isinstance(error, NotFound | NamespaceTerminating) or (
+                isinstance(error, Conflict | Overloaded | Unreachable) and failures < _FAILURES_BEFORE_STATUS
+            ):
+                raise
+            return await self._refuse(key, entry, made, assess.refused(error), error.retry_after)
+        verdict, again = await self._verdict(key, entry, made, secrets)
+        return self._ended(writes + await self._tell(key, entry, made, verdict), again)
+
+    async def _apply(self, key: Key, entry: Entry, made: Plan) -> int:
+        uid = _agent(entry).uid
+        return await apply(self.kube, self.cache, key, made, uid) + await prune(self.kube, key, entry, made, uid)
+
+    async def _stall(self, key: Key, entry: Entry, made: Plan | None, verdict: Verdict) -> Outcome:
+        """Nothing is applied: what runs goes on as it was, until somebody changes the spec."""
+        return Outcome("invalid" if await self._tell(key, entry, made, verdict) else "unchanged")
+
+    async def _refuse(self, key: Key, entry: Entry, made: Plan, verdict: Verdict, at_least: float = 0.0) -> Outcome:
+        await self._tell(key, entry, made, verdict)
+        if verdict.work == "Stalled":
+            return Outcome("invalid")
+        return Outcome("retry", failed=True, at_least=at_least)
+
+    @staticmethod
+    def _ended(writes: int, again: float | None = None) -> Outcome:
+        return Outcome("changed" if writes else "unchanged", again)
+
+    async def _plan(self, key: Key, entry: Entry) -> tuple[Plan, Findings]:
+        """The plan for the newest generation; read anew only where the spec or a Secret has changed."""
+        agent, known = _agent(entry), entry.plan
+        if known is not None and known.generation == agent.generation:
+            secrets = await self.secrets.look(key, known.secrets)
+            if secrets.fingerprint == known.secrets_hash:
+                return known, secrets
+        parsed = AgentDeployment.parse(json.loads(agent.body))
+        uses = plan.secret_uses(parsed.spec)
+        self.secrets.keep(key, uses)
+        secrets = await self.secrets.look(key, uses)
+        made = plan.make(parsed, uses, secrets.fingerprint, self.images)
+        entry.plan = made
+        if secrets.unreadable and (known is None or known.secrets != uses):
+            names = ", ".join(secrets.unreadable)
+            await self.events.tell(
+                key,
+                agent.uid,
+                "SecretNotReadable",
+                f"The operator may not read Secret {names}: a rotation will not roll the pods. "
+                f"Add the namespace {key.namespace} to the chart's secretReader.namespaces.",
+            )
+        return made, secrets
+
+    async def _verdict(self, key: Key, entry: Entry, made: Plan, secrets: Findings) -> tuple[Verdict, float | None]:
+        if secrets.missing:
+            return assess.missing_secrets(secrets.missing, key.namespace), None
+        newest = {name: pod for name, pod in entry.pods.items() if pod.config == made.config_hash}
+        unready = await self.prober.reasons(newest)
+        waiting = any(pod.running and not pod.ready and not pod.deleting for pod in newest.values())
+        verdict = assess.observed(entry.deployment, entry.pods, config=made.config_hash, unready=unready)
+        return verdict, _UNREADY_SECONDS if waiting else None
+
+    async def _tell(self, key: Key, entry: Entry, made: Plan | None, verdict: Verdict) -> int:
+        """Write the status if anything in it differs, and an Event if the reason is new.
+
+        Returns:
+            The number of status writes: 0 or 1.
+        """
+        agent = entry.agent
+        if agent is None:  # it was deleted during this pass
+            return 0
+        before = agent.status
+        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        changed = status.patch(before, status.wanted(entry, made, verdict, now))
+        if not changed:
+            return 0
+        answer = await self.kube.patch_status(AGENTS, key.namespace, key.name, changed)
+        self.cache.record_status(key, answer)
+        was = c.reason(before.get("conditions") or ())
+        if verdict.reason != was:
+            _log.info(
+                verdict.message,
+                namespace=key.namespace,
+                agent=key.name,
+                uid=agent.uid,
+                generation=agent.generation,
+                reason=verdict.reason,
+                before=was,
+            )
+            if verdict.reason not in c.QUIET_REASONS:
+                await self.events.tell(key, agent.uid, verdict.reason, verdict.message)
+        return 1
+
+
+def _agent(entry: Entry) -> AgentRecord:
+    if entry.agent is None:
+        raise NotFound("The agent was deleted during the pass")
+    return entry.agent
+
+
+def _suspended(entry: Entry) -> Verdict:
+    """As Flux does: how the agent was stays written, and nothing is done."""
+    ready = c.truth(_agent(entry).status.get("conditions") or ())
+    return Verdict(ready, c.SUSPENDED, "spec.suspend is true: nothing is changed until it is false.")

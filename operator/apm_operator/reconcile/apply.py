@@ -1,0 +1,120 @@
+"""Makes the children what the plan wants, with as few writes as that takes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from apm_operator.errors import Conflict, Invalid, NotFound, OperatorError
+from apm_operator.kinds import BY_KIND, CONFIG_MAPS
+from apm_operator.manifests.agent import digest
+from apm_operator.reconcile.compare import covers
+
+if TYPE_CHECKING:
+    from apm_operator.kube import Kube
+    from apm_operator.queue import Key
+    from apm_operator.reconcile.cache import Cache, ChildRecord, Entry
+    from apm_operator.reconcile.plan import Manifest, Plan
+
+
+class NameTaken(OperatorError):
+    """An object that belongs to somebody else has the name of a child."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"{kind} {name}")
+        self.kind = kind
+        self.name = name
+
+
+class OwnerLeaving(OperatorError):
+    """A child of an earlier resource of this name has not been garbage-collected yet."""
+
+
+async def apply(kube: Kube, cache: Cache, key: Key, plan: Plan, uid: str) -> int:
+    """Apply the manifests that differ from what is there.
+
+    Returns:
+        The number of writes.
+
+    Raises:
+        NameTaken: a child's name is in use by an object that is not this agent's.
+        OwnerLeaving: try again shortly.
+        ApiError: the API server refused.
+    """
+    writes = 0
+    for manifest in plan.manifests:
+        entry = cache.get(key)
+        record = entry.children.get((manifest.resource.kind, manifest.name)) if entry else None
+        if record is not None and record.owner != uid:
+            raise OwnerLeaving(f"{manifest.resource.kind} {manifest.name} belongs to an earlier resource")
+        if record is None or not _as_wanted(record, manifest):
+            await _apply_one(kube, cache, key, manifest, uid, known=record is not None)
+            writes += 1
+    return writes
+
+
+def _as_wanted(record: ChildRecord, manifest: Manifest) -> bool:
+    if record.matches:
+        return record.matches == manifest.digest
+    if record.applied == manifest.digest and covers(json.loads(record.content), _compared(manifest)):
+        record.matches = manifest.digest
+        record.settled = digest(record.content)
+        record.content = b""
+        return True
+    return False
+
+
+def _compared(manifest: Manifest) -> dict[str, object]:
+    body = json.loads(manifest.body)
+    metadata = {name: body["metadata"][name] for name in ("labels", "annotations", "ownerReferences")}
+    rest = {name: value for name, value in body.items() if name not in ("apiVersion", "kind", "metadata")}
+    return rest | {"metadata": metadata}
+
+
+async def _apply_one(kube: Kube, cache: Cache, key: Key, manifest: Manifest, uid: str, *, known: bool) -> None:
+    """Apply one manifest; fields of other writers are taken over only in an object that is this agent's."""
+    resource, name = manifest.resource, manifest.name
+    try:
+        answer = await kube.apply(resource, key.namespace, name, manifest.body, force=known)
+    except (Conflict, Invalid) as error:
+        if known and not (isinstance(error, Invalid) and resource is CONFIG_MAPS):
+            raise
+        try:
+            existing = await kube.get(resource, key.namespace, name)
+        except NotFound:
+            raise error from None
+        owners = {owner["uid"] for owner in existing["metadata"].get("ownerReferences") or ()}
+        if uid not in owners:
+            if any(owner.get("name") == key.name for owner in existing["metadata"].get("ownerReferences") or ()):
+                raise OwnerLeaving(f"{resource.kind} {name} belongs to an earlier resource") from error
+            raise NameTaken(resource.kind, name) from error
+        if resource is CONFIG_MAPS and isinstance(error, Invalid):
+            # Immutable and of another content than its name says: only a new one can be right.
+            await kube.delete(resource, key.namespace, name, existing["metadata"]["uid"])
+        answer = await kube.apply(resource, key.namespace, name, manifest.body, force=True)
+    cache.record_apply(key, resource, answer, manifest.digest)
+
+
+async def prune(kube: Kube, key: Key, entry: Entry, plan: Plan, uid: str) -> int:
+    """Delete the children that the plan no longer wants.
+
+    The config of an earlier version stays while its pods live or may come back: until the roll-out is over.
+
+    Returns:
+        The number of writes.
+    """
+    wanted = {(manifest.resource.kind, manifest.name) for manifest in plan.manifests}
+    used = {f"{key.name}-{pod.config}" for pod in entry.pods.values()}
+    settled = entry.deployment is not None and entry.deployment.done
+    writes = 0
+    for (kind, name), record in tuple(entry.children.items()):
+        if (kind, name) in wanted or record.owner != uid:
+            continue
+        if kind == CONFIG_MAPS.kind and (name in used or not settled):
+            continue
+        try:
+            await kube.delete(BY_KIND[kind], key.namespace, name, record.uid)
+        except (NotFound, Conflict):
+            continue  # gone already, or another object by now: the watch tells
+        writes += 1
+    return writes

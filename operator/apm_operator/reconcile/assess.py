@@ -1,0 +1,165 @@
+"""From what was observed to one verdict: which trouble is told, and in which words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
+
+from apm_operator import conditions as c
+from apm_operator.conditions import Verdict
+from apm_operator.errors import ApiError, Forbidden, Invalid, QuotaExceeded
+from apm_operator.manifests.deployment import PROGRESS_DEADLINE_SECONDS
+
+if TYPE_CHECKING:
+    from apm_operator.reconcile.facts import DeploymentFacts, PodFacts
+    from apm_operator.reconcile.secrets import SecretUse
+
+_PULL_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
+_CRASH_REASONS = frozenset({"CrashLoopBackOff", "RunContainerError", "CreateContainerError"})
+
+
+def refused(error: ApiError) -> Verdict:
+    """The API server did not take what was applied."""
+    if isinstance(error, QuotaExceeded):
+        return Verdict.problem(
+            c.QUOTA_EXCEEDED,
+            f"The namespace's quota does not allow it: {error}. Raise the ResourceQuota or ask for less; "
+            "it is tried again by itself.",
+            certain=False,
+        )
+    if isinstance(error, Forbidden):
+        return Verdict.problem(
+            c.FORBIDDEN,
+            f"The operator may not do this: {error}. Look at its RBAC rights and at admission rules.",
+            certain=False,
+        )
+    if isinstance(error, Invalid):
+        return Verdict.stalled(c.SPEC_INVALID, f"Kubernetes refuses what the spec asks for: {error}")
+    return Verdict.problem(
+        c.API_ERROR, f"The Kubernetes API failed; it is tried again by itself: {error}", certain=False
+    )
+
+
+def name_taken(kind: str, name: str) -> Verdict:
+    """Somebody else's object has a child's name."""
+    return Verdict.problem(
+        c.NAME_TAKEN,
+        f"A {kind} named {name} exists that does not belong to this agent: remove it, or give the agent another "
+        "name. It is left as it is.",
+        certain=False,
+    )
+
+
+def missing_secrets(missing: Iterable[SecretUse], namespace: str) -> Verdict:
+    """Pods can't start without these."""
+    told = []
+    for use in sorted(missing):
+        what = f"key {use.key} of Secret {use.name}" if use.key else f"Secret {use.name}"
+        key = use.key or "KEY"
+        told.append(
+            f"{what} is missing (kubectl -n {namespace} create secret generic {use.name} "
+            f"--from-literal={key}=VALUE makes it)"
+        )
+    return Verdict.problem(c.SECRET_MISSING, "; ".join(told))
+
+
+def observed(
+    deployment: DeploymentFacts | None,
+    pods: Mapping[str, PodFacts],
+    *,
+    config: str,
+    unready: Mapping[str, str],
+) -> Verdict:
+    """What the Deployment and the pods tell.
+
+    Args:
+        deployment: what the Deployment says; None where there is none yet.
+        pods: what the pods say, by name.
+        config: hash of the newest config; a pod of another one is on its way out, its trouble no longer counts.
+        unready: what `/readyz` says of pods that run and are not ready.
+    """
+    if deployment is None or deployment.observed_generation < deployment.generation:
+        return Verdict.moving(c.PROGRESSING, "The Deployment is being processed.")
+    if deployment.done:
+        return _done(deployment)
+    if deployment.failure:
+        return _no_pods(deployment.failure)
+    newest = {name: pod for name, pod in pods.items() if pod.config == config and not pod.deleting}
+    troubles = (
+        judge(name, newest[name], unready)
+        for judge in (_pull, _crash, _state, _unschedulable)
+        for name in sorted(newest)
+    )
+    return next((trouble for trouble in troubles if trouble is not None), None) or _rolling(deployment)
+
+
+def _done(deployment: DeploymentFacts) -> Verdict:
+    if deployment.wanted == 0:
+        return Verdict("True", c.READY, "Scaled to zero: no pod is wanted.")
+    return Verdict("True", c.READY, f"{deployment.available} of {deployment.wanted} replicas are ready.")
+
+
+def _rolling(deployment: DeploymentFacts) -> Verdict:
+    told = (
+        f"{deployment.updated} of {deployment.wanted} replicas are of the newest version, "
+        f"{deployment.available} are ready."
+    )
+    if deployment.stuck:
+        return Verdict.problem(
+            c.ROLLING_OUT,
+            f"No progress for {PROGRESS_DEADLINE_SECONDS} s: {told} Look at the pods with kubectl describe.",
+        )
+    return Verdict.moving(c.ROLLING_OUT, told)
+
+
+def _no_pods(failure: str) -> Verdict:
+    if "exceeded quota" in failure:
+        return Verdict.problem(
+            c.QUOTA_EXCEEDED,
+            f"The namespace's quota allows no more pods: {failure}. Raise the ResourceQuota, ask for less or lower "
+            "spec.replicas.",
+        )
+    return Verdict.problem(c.FORBIDDEN, f"Pods can't be created: {failure}")
+
+
+def _pull(name: str, pod: PodFacts, _: Mapping[str, str]) -> Verdict | None:
+    if pod.waiting not in _PULL_REASONS:
+        return None
+    return Verdict.problem(
+        c.IMAGE_PULL_FAILED,
+        f"Pod {name} can't get the image {pod.image} ({pod.waiting}): {pod.waiting_message} "
+        "Check its name, and spec.imagePullSecrets for a private registry.",
+    )
+
+
+def _crash(name: str, pod: PodFacts, _: Mapping[str, str]) -> Verdict | None:
+    crashing = pod.waiting in _CRASH_REASONS or (pod.restarts > 0 and not pod.ready and pod.exit_code != 0)
+    if not crashing:
+        return None
+    end = f"ended with exit code {pod.exit_code}" + (f" ({pod.exit_reason})" if pod.exit_reason else "")
+    if pod.waiting in _CRASH_REASONS and not pod.restarts and not pod.exit_code:
+        end = f"can't start ({pod.waiting}): {pod.waiting_message}"
+    hint = " It needs more memory than spec.resources allows." if pod.exit_reason == "OOMKilled" else ""
+    return Verdict.problem(
+        c.PODS_CRASH,
+        f"Pod {name} {end}, {pod.restarts} restarts: {pod.exit_message or 'see kubectl logs --previous'}{hint}",
+    )
+
+
+def _state(name: str, pod: PodFacts, unready: Mapping[str, str]) -> Verdict | None:
+    if pod.ready or not pod.running or name not in unready:
+        return None
+    return Verdict.problem(
+        c.STATE_UNAVAILABLE,
+        f"Pod {name} runs and is not ready: {unready[name]}. "
+        "Check that MongoDB runs and that the Secret's URI names it with the right user.",
+    )
+
+
+def _unschedulable(name: str, pod: PodFacts, _: Mapping[str, str]) -> Verdict | None:
+    if not pod.unschedulable:
+        return None
+    return Verdict.problem(
+        c.PODS_UNSCHEDULABLE,
+        f"No node can take pod {name}: {pod.unschedulable} Change spec.resources or the placement, or add nodes.",
+    )

@@ -1,0 +1,271 @@
+"""What the watches have told: only what is compared, never whole objects."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from apm_operator.kinds import AGENT_LABEL, AGENTS, APPLIED_HASH, BY_KIND, DEPLOYMENTS, PODS, RECONCILE_AT, Resource
+from apm_operator.manifests.agent import canonical, digest
+from apm_operator.queue import Key
+from apm_operator.reconcile.facts import DeploymentFacts, PodFacts
+from apm_operator.reconcile.plan import Plan
+
+_NOT_COMPARED = frozenset({"status", "apiVersion", "kind"})
+_METADATA_COMPARED = ("labels", "annotations", "ownerReferences")
+
+
+@dataclass(slots=True)
+class AgentRecord:
+    """An AgentDeployment as last seen; `body` is JSON of what its spec is read from."""
+
+    uid: str
+    generation: int
+    version: str
+    body: bytes
+    status: dict[str, Any]
+    reconcile_at: str
+    deleting: bool
+
+
+@dataclass(slots=True)
+class ChildRecord:
+    """A child as last seen.
+
+    Attributes:
+        content: JSON of what is compared; b"" once a comparison has been made and `matches` holds its outcome.
+        applied: digest of the manifest that the object says it was applied from.
+        matches: digest of the manifest that this version of the object covers, "" where it is not known to.
+        settled: digest of `content` right after our own apply. An admission rule may have changed what was applied:
+            as long as the content stays like this, applying again would change nothing.
+    """
+
+    uid: str
+    owner: str
+    version: str
+    content: bytes
+    applied: str
+    matches: str = ""
+    settled: str = ""
+
+
+@dataclass(slots=True)
+class Entry:
+    """All that is known about one agent."""
+
+    agent: AgentRecord | None = None
+    children: dict[tuple[str, str], ChildRecord] = field(default_factory=dict)
+    deployment: DeploymentFacts | None = None
+    pods: dict[str, PodFacts] = field(default_factory=dict)
+    plan: Plan | None = None
+
+    def empty(self) -> bool:
+        """Whether nothing of the agent is left."""
+        return self.agent is None and not self.children and not self.pods
+
+
+class Cache:
+    """The entries of all agents."""
+
+    def __init__(self) -> None:
+        self._entries: dict[Key, Entry] = {}
+
+    def __iter__(self) -> Iterator[Key]:
+        return iter(tuple(self._entries))
+
+    def get(self, key: Key) -> Entry | None:
+        """What is known about an agent."""
+        return self._entries.get(key)
+
+    def observe(self, body: Mapping[str, Any], *, deleted: bool) -> Key | None:
+        """Take in an object from a watch, a list or an answer of the API server.
+
+        Returns:
+            The agent to be looked at, or None where nothing that matters is new.
+        """
+        resource = BY_KIND[body["kind"]]
+        key = key_of(resource, body)
+        if key is None:
+            return None
+        entry = self._entries.get(key)
+        if entry is None:
+            if deleted:
+                return None
+            entry = self._entries[key] = Entry()
+        if resource is AGENTS:
+            changed = _observe_agent(entry, body, deleted=deleted)
+        elif resource is PODS:
+            changed = _observe_pod(entry, body, deleted=deleted)
+        else:
+            changed = _observe_child(entry, resource, body, deleted=deleted)
+        if entry.empty():
+            del self._entries[key]
+        return key if changed else None
+
+    def record_apply(self, key: Key, resource: Resource, answer: Mapping[str, Any], manifest_digest: str) -> None:
+        """Take in the API server's answer to an apply, so that the watch's echo of it says nothing new."""
+        entry = self._entries.setdefault(key, Entry())
+        name = answer["metadata"]["name"]
+        record = _child(answer)
+        record.matches = manifest_digest
+        record.settled = digest(record.content)
+        record.content = b""
+        entry.children[resource.kind, name] = record
+        if resource is DEPLOYMENTS:
+            entry.deployment = DeploymentFacts.read(answer)
+
+    def record_status(self, key: Key, answer: Mapping[str, Any]) -> None:
+        """Take in the API server's answer to a status patch."""
+        entry = self._entries.get(key)
+        if entry is not None and entry.agent is not None and entry.agent.uid == answer["metadata"]["uid"]:
+            entry.agent.version = answer["metadata"]["resourceVersion"]
+            entry.agent.status = answer.get("status") or {}
+
+    def known(self, resource: Resource) -> dict[tuple[str, str], str]:
+        """The resource version of every object of a kind, by namespace and name."""
+        found = {}
+        for key, entry in self._entries.items():
+            if resource is AGENTS:
+                if entry.agent is not None:
+                    found[key.namespace, key.name] = entry.agent.version
+            elif resource is PODS:
+                found.update({(key.namespace, name): pod.version for name, pod in entry.pods.items()})
+            else:
+                found.update(
+                    {
+                        (key.namespace, name): child.version
+                        for (kind, name), child in entry.children.items()
+                        if kind == resource.kind
+                    }
+                )
+        return found
+
+    def known_version(self, resource: Resource, namespace: str, name: str) -> str | None:
+        """The resource version of one object; None where it is unknown."""
+        return self.known(resource).get((namespace, name))
+
+    def gone(self, resource: Resource, namespace: str, name: str) -> Key | None:
+        """An object is known to exist no more although no watch said so."""
+        for key in self:
+            if key.namespace != namespace:
+                continue
+            entry = self._entries[key]
+            if resource is AGENTS:
+                if key.name != name or entry.agent is None:
+                    continue
+                entry.agent, entry.plan = None, None
+            elif resource is PODS:
+                if entry.pods.pop(name, None) is None:
+                    continue
+            elif entry.children.pop((resource.kind, name), None) is None:
+                continue
+            elif resource is DEPLOYMENTS:
+                entry.deployment = None
+            if entry.empty():
+                del self._entries[key]
+            return key
+        return None
+
+
+def key_of(resource: Resource, body: Mapping[str, Any]) -> Key | None:
+    """The agent that an object is or belongs to."""
+    metadata = body["metadata"]
+    name = metadata["name"] if resource is AGENTS else (metadata.get("labels") or {}).get(AGENT_LABEL)
+    return Key(metadata["namespace"], name) if name else None
+
+
+def _observe_agent(entry: Entry, body: Mapping[str, Any], *, deleted: bool) -> bool:
+    metadata = body["metadata"]
+    if deleted:
+        if entry.agent is None or entry.agent.uid != metadata["uid"]:
+            return False
+        entry.agent, entry.plan = None, None
+        return True
+    before = entry.agent
+    if before is not None and before.version == metadata["resourceVersion"]:
+        return False
+    annotations = metadata.get("annotations") or {}
+    reconcile_at = annotations.get(RECONCILE_AT, "")
+    kept = {name: metadata[name] for name in ("name", "namespace", "uid", "generation")}
+    content: Final = {
+        "apiVersion": AGENTS.api_version,
+        "kind": AGENTS.kind,
+        "metadata": kept,
+        "spec": body.get("spec") or {},
+    }
+    entry.agent = AgentRecord(
+        uid=metadata["uid"],
+        generation=metadata["generation"],
+        version=metadata["resourceVersion"],
+        body=json.dumps(content).encode(),
+        status=body.get("status") or {},
+        reconcile_at=reconcile_at,
+        deleting="deletionTimestamp" in metadata,
+    )
+    if before is None or before.uid != entry.agent.uid:
+        entry.plan = None
+        return True
+    return (
+        before.generation != entry.agent.generation
+        or before.reconcile_at != reconcile_at
+        or before.status != entry.agent.status
+    )
+
+
+def _observe_child(entry: Entry, resource: Resource, body: Mapping[str, Any], *, deleted: bool) -> bool:
+    metadata = body["metadata"]
+    at = (resource.kind, metadata["name"])
+    before = entry.children.get(at)
+    if deleted:
+        if before is None or before.uid != metadata["uid"]:
+            return False
+        del entry.children[at]
+        if resource is DEPLOYMENTS:
+            entry.deployment = None
+        return True
+    if before is not None and before.version == metadata["resourceVersion"]:
+        return False
+    record = _child(body)
+    facts_changed = False
+    if resource is DEPLOYMENTS:
+        facts = DeploymentFacts.read(body)
+        facts_changed = facts != entry.deployment
+        entry.deployment = facts
+    entry.children[at] = record
+    if before is None or before.uid != record.uid:
+        return True
+    if before.settled and before.settled == digest(record.content):
+        record.matches, record.settled, record.content = before.matches, before.settled, b""
+        return facts_changed
+    return True
+
+
+def _child(body: Mapping[str, Any]) -> ChildRecord:
+    metadata = body["metadata"]
+    content = {name: value for name, value in body.items() if name not in _NOT_COMPARED}
+    content["metadata"] = {name: metadata[name] for name in _METADATA_COMPARED if name in metadata}
+    owners = [owner["uid"] for owner in metadata.get("ownerReferences") or () if owner.get("controller")]
+    annotations = content["metadata"].get("annotations") or {}
+    if "deployment.kubernetes.io/revision" in annotations:
+        # The Deployment controller's counter; it would make each roll-out look like a change made by hand.
+        annotations = {k: v for k, v in annotations.items() if k != "deployment.kubernetes.io/revision"}
+        content["metadata"]["annotations"] = annotations
+    return ChildRecord(
+        uid=metadata["uid"],
+        owner=owners[0] if owners else "",
+        version=metadata["resourceVersion"],
+        content=canonical(content),
+        applied=annotations.get(APPLIED_HASH, ""),
+    )
+
+
+def _observe_pod(entry: Entry, body: Mapping[str, Any], *, deleted: bool) -> bool:
+    name = body["metadata"]["name"]
+    if deleted:
+        return entry.pods.pop(name, None) is not None
+    facts = PodFacts.read(body)
+    before = entry.pods.get(name)
+    entry.pods[name] = facts
+    return before is None or before.differs(facts)

@@ -1,0 +1,175 @@
+"""What an agent is to consist of: read from its spec once for each generation, kept as bytes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from agent_runtime.spec.agent import AgentIdentity, AgentSpec, RuntimeConfig
+from agent_runtime.spec.checks import check
+from agent_runtime.spec.mermaid import mermaid
+from agent_runtime.spec.node import AgentNode
+from agent_runtime.spec.secret import SecretKeyRef
+from apm_operator.kinds import APPLIED_HASH, BY_KIND, Resource
+from apm_operator.manifests import configmap, deployment, poddisruptionbudget, service, serviceaccount
+from apm_operator.manifests.agent import Agent, canonical, digest, service_url
+from apm_operator.reconcile.secrets import SecretUse
+
+if TYPE_CHECKING:
+    from agent_runtime.spec.workflow import WorkflowSpec
+    from apm_operator.api.agentdeployment import AgentDeployment, AgentDeploymentSpec
+
+# The Deployment comes last: what its pods mount exists before them.
+_BUILDERS = (
+    serviceaccount.build,
+    configmap.build,
+    service.build,
+    poddisruptionbudget.build,
+    deployment.build,
+)
+_PROBLEMS_TOLD = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """A child as it is to be applied."""
+
+    resource: Resource
+    name: str
+    body: bytes
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What follows from one generation of a spec and one content of its Secrets.
+
+    Attributes:
+        problems: what is wrong with the workflow, as one text; "" where nothing is. Then there are no manifests.
+        model: what the printer column `Model` shows.
+    """
+
+    generation: int
+    replicas: int
+    suspended: bool
+    secrets: frozenset[SecretUse]
+    secrets_hash: str
+    manifests: tuple[Manifest, ...]
+    problems: str
+    url: str
+    selector: str
+    workflow: str
+    model: str
+    config_hash: str
+    config_map: str
+    has_state: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """What agents run that bring no image of their own."""
+
+    image: str
+    pull_policy: str
+
+
+def secret_uses(spec: AgentDeploymentSpec) -> frozenset[SecretUse]:
+    """The Secrets whose content decides what the pods do."""
+    uses = {SecretUse(ref.name, ref.key) for ref in mounted_secrets(spec)}
+    uses.update(_secrets_of_environment(spec))
+    return frozenset(uses)
+
+
+def mounted_secrets(spec: AgentSpec) -> tuple[SecretKeyRef, ...]:
+    """The Secret keys that the runtime reads as files, wherever the runtime's part of the spec names them."""
+    found = {ref for name in AgentSpec.model_fields for ref in _references(getattr(spec, name))}
+    return tuple(sorted(found, key=lambda ref: (ref.name, ref.key)))
+
+
+def _references(value: Any) -> Iterator[SecretKeyRef]:
+    if isinstance(value, SecretKeyRef):
+        yield value
+    elif isinstance(value, BaseModel):
+        for _, field in value:
+            yield from _references(field)
+    elif isinstance(value, tuple | list):
+        for item in value:
+            yield from _references(item)
+
+
+def _secrets_of_environment(spec: AgentDeploymentSpec) -> Iterator[SecretUse]:
+    for variable in spec.env:
+        source = variable.value_from
+        if source is not None and (ref := source.secret_key_ref) is not None:
+            yield SecretUse(ref.name, ref.key, bool(ref.optional))
+    for origin in spec.env_from:
+        if (secret := origin.secret_ref) is not None:
+            yield SecretUse(secret.name, "", bool(secret.optional))
+
+
+def make(agent: AgentDeployment, uses: frozenset[SecretUse], secrets_hash: str, images: Images) -> Plan:
+    """Build every child of an agent."""
+    spec, metadata = agent.spec, agent.metadata
+    problems = check(spec)
+    context = Agent(
+        name=metadata.name,
+        namespace=metadata.namespace,
+        uid=metadata.uid,
+        spec=spec,
+        config=config(spec, metadata.name, metadata.namespace),
+        mounted=mounted_secrets(spec),
+        secrets_hash=secrets_hash,
+        default_image=images.image,
+        default_pull_policy=images.pull_policy,
+    )
+    return Plan(
+        generation=metadata.generation,
+        replicas=spec.replicas,
+        suspended=spec.suspend,
+        secrets=uses,
+        secrets_hash=secrets_hash,
+        manifests=() if problems else tuple(_manifests(context)),
+        problems=_told([f"{problem.path}: {problem.message}" for problem in problems]),
+        url=context.url,
+        selector=",".join(f"{name}={value}" for name, value in context.selector.items()),
+        workflow=mermaid(spec.workflow) if spec.workflow is not None and not problems else "",
+        model=spec.shown_model,
+        config_hash=context.config_hash,
+        config_map=context.config_map,
+        has_state=spec.state is not None,
+    )
+
+
+def config(spec: AgentSpec, name: str, namespace: str) -> str:
+    """The runtime's config file: the same text for the same spec."""
+    runtime = RuntimeConfig(
+        agent=AgentIdentity(name=name, namespace=namespace),
+        spec=AgentSpec.model_construct(
+            **{each: getattr(spec, each) for each in AgentSpec.model_fields if each in spec.model_fields_set}
+        ),
+        peers={peer: service_url(peer, namespace) for peer in sorted(_peers(spec))},
+    )
+    return canonical(runtime.model_dump(mode="json", by_alias=True, exclude_defaults=True)).decode()
+
+
+def _peers(spec: AgentSpec) -> set[str]:
+    workflows: list[WorkflowSpec] = [*spec.workflows] + ([spec.workflow] if spec.workflow else [])
+    return {node.with_.ref for flow in workflows for node in flow.nodes if isinstance(node, AgentNode)}
+
+
+def _manifests(context: Agent) -> Iterator[Manifest]:
+    for build in _BUILDERS:
+        body = build(context)
+        if body is None:
+            continue
+        mark = digest(canonical(body))
+        body["metadata"]["annotations"] = {APPLIED_HASH: mark}
+        yield Manifest(BY_KIND[body["kind"]], body["metadata"]["name"], canonical(body), mark)
+
+
+def _told(problems: list[str]) -> str:
+    more = len(problems) - _PROBLEMS_TOLD
+    return "; ".join(problems[:_PROBLEMS_TOLD]) + (f"; and {more} more" if more > 0 else "")

@@ -1,0 +1,71 @@
+"""Asks a pod that is not ready for the reason."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+import aiohttp
+
+from apm_operator.manifests.agent import PORT
+from apm_operator.reconcile.facts import PodFacts, tidy
+
+_TIMEOUT = aiohttp.ClientTimeout(total=1.5)
+_PODS_ASKED = 3
+_BODY_LIMIT = 8192
+
+
+class Prober(Protocol):
+    """Finds out why pods are not ready."""
+
+    async def reasons(self, pods: Mapping[str, PodFacts]) -> dict[str, str]:
+        """What each pod that runs and is not ready says about itself; one that does not answer is left out."""
+
+
+class HttpProber:
+    """Reads `/readyz` of the pods' own addresses."""
+
+    def __init__(self) -> None:
+        self._session: aiohttp.ClientSession | None = None
+
+    async def reasons(self, pods: Mapping[str, PodFacts]) -> dict[str, str]:
+        """See Prober."""
+        asked = [
+            name for name, pod in sorted(pods.items()) if pod.running and not pod.ready and not pod.deleting and pod.ip
+        ][:_PODS_ASKED]
+        if not asked:
+            return {}
+        answers = await asyncio.gather(*(self._ask(pods[name].ip) for name in asked))
+        return {name: answer for name, answer in zip(asked, answers, strict=True) if answer}
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+
+    async def _ask(self, address: str) -> str:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=_TIMEOUT, trust_env=False)
+        host = f"[{address}]" if ":" in address else address
+        try:
+            async with self._session.get(f"http://{host}:{PORT}/readyz", allow_redirects=False) as response:
+                if response.status == 200:  # noqa: PLR2004  OK
+                    return ""
+                raw = await response.content.read(_BODY_LIMIT)
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return ""
+        return failed_checks(raw)
+
+
+def failed_checks(raw: bytes) -> str:
+    """The checks that a `/readyz` body says have failed, with their messages; "" where it is no such body."""
+    try:
+        checks = json.loads(raw).get("checks", {})
+        failed: Iterable[tuple[str, str]] = [
+            (name, str(check.get("message", ""))) for name, check in checks.items() if not check.get("ok")
+        ]
+    except (ValueError, AttributeError):
+        return ""
+    return "; ".join(f"{name}: {tidy(message)}" for name, message in failed)

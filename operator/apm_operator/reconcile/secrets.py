@@ -1,0 +1,149 @@
+"""The Secrets that agents refer to: read by name, never listed, and only digests of their values are kept."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import structlog
+
+from apm_operator.errors import ApiError, Forbidden, NotFound
+from apm_operator.kinds import SECRETS
+from apm_operator.kube import Kube
+from apm_operator.queue import Key
+
+_ROUNDS = 10_000
+_POLLS_AT_ONCE = 4
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+class SecretUse(NamedTuple):
+    """A key of a Secret that an agent's pods need; `key=""` means all keys."""
+
+    name: str
+    key: str
+    optional: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """What a pass learns about an agent's Secrets: the combined digest, and what is wrong."""
+
+    fingerprint: str = ""
+    missing: tuple[SecretUse, ...] = ()
+    unreadable: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class _Secret:
+    """A Secret as last read; `keys` is None where it does not exist."""
+
+    version: str = ""
+    keys: dict[str, str] | None = None
+    forbidden: bool = False
+    read: bool = False
+    users: set[Key] = field(default_factory=set)
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Secrets:
+    """All Secrets that are referred to, each read once for all agents that use it."""
+
+    def __init__(self, kube: Kube) -> None:
+        self._kube = kube
+        self._secrets: dict[tuple[str, str], _Secret] = {}
+        self._by_user: dict[Key, set[tuple[str, str]]] = {}
+
+    async def look(self, key: Key, uses: Iterable[SecretUse]) -> Findings:
+        """The state of the Secrets that an agent uses; only one that is new is read now.
+
+        Raises:
+            ApiError: a Secret could not be read for a reason that may pass.
+        """
+        digests: list[str] = []
+        missing: list[SecretUse] = []
+        unreadable: set[str] = set()
+        for use in sorted(set(uses)):
+            secret = self._secrets.setdefault((key.namespace, use.name), _Secret())
+            if not secret.read:
+                async with secret.lock:
+                    if not secret.read:
+                        await self._read(key.namespace, use.name, secret)
+            if secret.forbidden:
+                unreadable.add(use.name)
+            elif secret.keys is None or (use.key and use.key not in secret.keys):
+                if not use.optional:
+                    missing.append(use)
+            elif use.key:
+                digests.append(f"{use.name}/{use.key}={secret.keys[use.key]}")
+            else:
+                digests.extend(f"{use.name}/{name}={value}" for name, value in sorted(secret.keys.items()))
+        fingerprint = hashlib.sha256("\n".join(digests).encode()).hexdigest()[:10] if digests else ""
+        return Findings(fingerprint, tuple(missing), tuple(sorted(unreadable)))
+
+    def keep(self, key: Key, uses: Iterable[SecretUse]) -> None:
+        """An agent uses these Secrets and no others; one that nobody uses is read no more."""
+        names = {(key.namespace, use.name) for use in uses}
+        for at in self._by_user.get(key, set()) - names:
+            secret = self._secrets[at]
+            secret.users.discard(key)
+            if not secret.users:
+                del self._secrets[at]
+        for at in names:
+            self._secrets.setdefault(at, _Secret()).users.add(key)
+        if names:
+            self._by_user[key] = names
+        else:
+            self._by_user.pop(key, None)
+
+    def release(self, key: Key) -> None:
+        """An agent is gone."""
+        self.keep(key, ())
+
+    async def poll(self, every: float, changed: Callable[[Key], None]) -> None:
+        """Read every Secret anew each `every` seconds; `changed` is told of the agents that use a changed one."""
+        gate = asyncio.Semaphore(_POLLS_AT_ONCE)
+
+        async def one(at: tuple[str, str], secret: _Secret) -> None:
+            async with gate, secret.lock:
+                try:
+                    news = await self._read(*at, secret)
+                except ApiError as error:
+                    _log.warning("A Secret could not be read", namespace=at[0], secret=at[1], error=str(error))
+                    return
+            if news:
+                for key in tuple(secret.users):
+                    changed(key)
+
+        while True:
+            await asyncio.sleep(every)
+            await asyncio.gather(*(one(at, secret) for at, secret in tuple(self._secrets.items())))
+
+    async def _read(self, namespace: str, name: str, secret: _Secret) -> bool:
+        """Read one Secret; whether something that matters is new."""
+        before = (secret.keys, secret.forbidden)
+        try:
+            body = await self._kube.get(SECRETS, namespace, name)
+        except NotFound:
+            secret.version, secret.keys, secret.forbidden = "", None, False
+        except Forbidden:
+            secret.version, secret.keys, secret.forbidden = "", None, True
+        else:
+            if body["metadata"]["resourceVersion"] != secret.version:
+                salt = body["metadata"]["uid"].encode()
+                data = body.get("data") or {}
+                secret.keys = {each: _digest(base64.b64decode(value), salt) for each, value in data.items()}
+                secret.version = body["metadata"]["resourceVersion"]
+            secret.forbidden = False
+        first, secret.read = not secret.read, True
+        return first or before != (secret.keys, secret.forbidden)
+
+
+def _digest(value: bytes, salt: bytes) -> str:
+    """Slow on purpose: what is made of it stands in an annotation, and a value may be a short password."""
+    return hashlib.pbkdf2_hmac("sha256", value, salt, _ROUNDS).hex()

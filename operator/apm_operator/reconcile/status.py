@@ -1,0 +1,47 @@
+"""The status of an AgentDeployment, and the one patch that writes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from apm_operator.conditions import Verdict, conditions
+
+if TYPE_CHECKING:
+    from apm_operator.reconcile.cache import Entry
+    from apm_operator.reconcile.plan import Plan
+
+
+def wanted(entry: Entry, plan: Plan | None, verdict: Verdict, now: str) -> dict[str, Any]:
+    """The whole status; fields that have nothing to say are absent."""
+    agent = entry.agent
+    if agent is None:
+        raise ValueError("An agent that is gone has no status")
+    before = agent.status
+    facts = entry.deployment
+    status: dict[str, Any] = {
+        "conditions": conditions(verdict, generation=agent.generation, now=now, before=before.get("conditions") or ()),
+        "replicas": facts.replicas if facts else 0,
+        "readyReplicas": facts.ready if facts else 0,
+    }
+    status["observedGeneration"] = agent.generation if verdict.certain else before.get("observedGeneration")
+    if agent.reconcile_at:
+        status["lastHandledReconcileAt"] = agent.reconcile_at
+    if plan is not None:
+        status |= {
+            "selector": plan.selector,
+            "url": plan.url,
+            "workflow": plan.workflow,
+            "model": plan.model,
+            "configHash": plan.config_hash,
+        }
+    else:
+        kept = ("selector", "url", "workflow", "model", "configHash")
+        status |= {name: before[name] for name in kept if name in before}
+    return {name: value for name, value in status.items() if value not in ("", None)}
+
+
+def patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, Any]:
+    """The top-level fields that differ; None for one that goes away."""
+    changed = {name: value for name, value in after.items() if before.get(name) != value}
+    return changed | {name: None for name in before if name not in after}

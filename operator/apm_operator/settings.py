@@ -1,0 +1,108 @@
+"""The operator's settings: the only place of this package that reads the environment."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from apm_operator.errors import SettingsError
+
+_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_PULL_POLICIES = ("Always", "IfNotPresent", "Never")
+_LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+_LOG_FORMATS = ("json", "text")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What can be set from outside.
+
+    Attributes:
+        watch_namespaces: namespaces that are served; empty means all of the cluster.
+        runtime_image: image of agents that bring none of their own.
+        operator_namespace: where the lease lies.
+        identity: this process's name in the lease and in Events.
+        resync_seconds: how often every agent is looked at although nothing has changed.
+        secret_poll_seconds: how often the Secrets that agents refer to are read.
+        concurrency: agents that are worked on at the same time.
+        kubeconfig: files of `KUBECONFIG`; empty means the pod's own service account.
+    """
+
+    watch_namespaces: tuple[str, ...] = ()
+    runtime_image: str = "ghcr.io/valeo-neuroerp/apm-agent-runtime:0.1.0"
+    runtime_image_pull_policy: str = "IfNotPresent"
+    operator_namespace: str = "apm-system"
+    identity: str = "apm-operator"
+    leader_election: bool = True
+    resync_seconds: float = 600.0
+    secret_poll_seconds: float = 15.0
+    concurrency: int = 16
+    http_host: str = "0.0.0.0"  # noqa: S104  the kubelet probes the pod's address
+    http_port: int = 8080
+    log_level: str = "INFO"
+    log_format: str = "json"
+    kubeconfig: str = ""
+
+
+def read(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings.
+
+    Raises:
+        SettingsError: a value is outside of what it may be.
+    """
+    env = os.environ if environ is None else environ
+    return Settings(
+        watch_namespaces=tuple(
+            sorted({name.strip() for name in env.get("APM_WATCH_NAMESPACES", "").split(",") if name.strip()})
+        ),
+        runtime_image=env.get("APM_RUNTIME_IMAGE") or f"ghcr.io/valeo-neuroerp/apm-agent-runtime:{_own_version()}",
+        runtime_image_pull_policy=_choice(env, "APM_RUNTIME_IMAGE_PULL_POLICY", "IfNotPresent", _PULL_POLICIES),
+        operator_namespace=env.get("APM_OPERATOR_NAMESPACE") or _own_namespace(),
+        identity=env.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}",
+        leader_election=_choice(env, "APM_LEADER_ELECTION", "true", ("true", "false")) == "true",
+        resync_seconds=_number(env, "APM_RESYNC_SECONDS", 600.0, least=1.0),
+        secret_poll_seconds=_number(env, "APM_SECRET_POLL_SECONDS", 15.0, least=0.1),
+        concurrency=int(_number(env, "APM_CONCURRENCY", 16, least=1)),
+        http_host=env.get("APM_HTTP_HOST", "0.0.0.0"),  # noqa: S104
+        http_port=int(_number(env, "APM_HTTP_PORT", 8080, least=0)),
+        log_level=_choice(env, "APM_LOG_LEVEL", "INFO", _LOG_LEVELS, upper=True),
+        log_format=_choice(env, "APM_LOG_FORMAT", "json", _LOG_FORMATS),
+        kubeconfig=env.get("KUBECONFIG", ""),
+    )
+
+
+def _choice(env: Mapping[str, str], name: str, default: str, choices: tuple[str, ...], *, upper: bool = False) -> str:
+    value = env.get(name) or default
+    value = value.upper() if upper else value
+    if value not in choices:
+        raise SettingsError(f"{name}={value!r}: set it to one of {', '.join(choices)}")
+    return value
+
+
+def _number(env: Mapping[str, str], name: str, default: float, *, least: float) -> float:
+    text = env.get(name) or str(default)
+    try:
+        value = float(text)
+    except ValueError:
+        raise SettingsError(f"{name}={text!r}: set it to a number") from None
+    if not value >= least:
+        raise SettingsError(f"{name}={text!r}: set it to {least:g} or more")
+    return value
+
+
+def _own_namespace() -> str:
+    try:
+        return _NAMESPACE_FILE.read_text().strip()
+    except OSError:
+        return "apm-system"
+
+
+def _own_version() -> str:
+    try:
+        return version("apm-operator")
+    except PackageNotFoundError:
+        return "0.1.0"
