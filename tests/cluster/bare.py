@@ -67,7 +67,7 @@ class Bare:
                 say("    an earlier cluster did not end well: clearing it away")
                 self._remove()
             with step("starting the cluster"):
-                self._start(pause)
+                self._start(pause.archive)
 
     def down(self) -> None:
         """End the cluster and remove what it owned."""

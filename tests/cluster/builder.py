@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 from cluster import settings
 from cluster.errors import BuildError
@@ -16,6 +16,9 @@ from cluster.lock import exclusive
 
 class Builder(Protocol):
     """Builds, keeps and saves images."""
+
+    # Whether it can pull public images.
+    pulls: ClassVar[bool]
 
     def has(self, reference: str) -> bool:
         """Whether it keeps the image."""
@@ -34,6 +37,7 @@ class Buildah:
     """Buildah with a storage of its own; runs build steps in a chroot, so it needs root but no engine."""
 
     storage: Path
+    pulls: ClassVar[bool] = False
 
     def has(self, reference: str) -> bool:
         """Whether the storage has the image."""
@@ -76,6 +80,7 @@ class Engine:
     """Docker or Podman; base images are the ones a user gets."""
 
     program: str
+    pulls: ClassVar[bool] = True
 
     def has(self, reference: str) -> bool:
         """Whether the engine has the image."""

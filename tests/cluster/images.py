@@ -10,12 +10,14 @@ from pathlib import Path
 
 from cluster import gobuild, settings
 from cluster.builder import Builder
+from cluster.errors import BuildError
 from cluster.lock import exclusive
 from cluster.progress import step
 from cluster.rootfs import POSTGRES, PYTHON, PYTHON_BUILD, RootFileSystem
 from cluster.settings import REPOSITORY
 
 _CONTAINERS = Path(__file__).parent / "containers"
+_KEPT = 3
 _IGNORED = ("__pycache__", ".pyc")
 
 
@@ -28,6 +30,7 @@ class Image:
         dockerfile: its Dockerfile.
         sources: files and folders it is made of: place in the build context -> where they are.
         bases: build arguments that name another image.
+        public_bases: whether the Dockerfile's defaults for the bases do as well.
         lock: file of hashed Python requirements that the build installs.
     """
 
@@ -35,6 +38,7 @@ class Image:
     dockerfile: Path
     sources: Callable[[], Mapping[str, Path]] = dict
     bases: Mapping[str, "Image"] = field(default_factory=dict)
+    public_bases: bool = False
     lock: Path | None = None
 
     def key(self) -> str:
@@ -92,6 +96,7 @@ OPERATOR = Image(
         "agent_runtime/spec",
     ),
     bases=_PYTHON_BASES,
+    public_bases=True,
     lock=REPOSITORY / "requirements/operator.txt",
 )
 RUNTIME = Image(
@@ -99,46 +104,69 @@ RUNTIME = Image(
     dockerfile=REPOSITORY / "agent_runtime/Dockerfile",
     sources=_repository("requirements/runtime.txt", "agent_runtime"),
     bases=_PYTHON_BASES,
+    public_bases=True,
     lock=REPOSITORY / "requirements/runtime.txt",
 )
 ALL = {image.name: image for image in (PAUSE, MONGODB, OPERATOR, RUNTIME)}
 
 
-def build(image: Image, builder: Builder) -> Path:
-    """Archive of the image (docker-archive format), built now if it is not there.
+@dataclass(frozen=True)
+class Built:
+    """An image that was built: its name and tag, and its docker-archive."""
+
+    reference: str
+    archive: Path
+
+
+def build(image: Image, builder: Builder) -> Built:
+    """The image, built now if it is not there.
 
     Raises:
-        BuildError: the build failed.
+        BuildError: the build failed, or its sources changed meanwhile.
     """
-    archive = settings.read().images / f"{image.name}-{image.key()}.tar"
-    if archive.exists():
-        return archive
-    arguments = {name: ensure(base, builder) for name, base in image.bases.items()}
-    with exclusive(archive.parent / "build.lock"):
-        if not archive.exists():
-            with step(f"building image {image.name}"):
-                _build(image, arguments, builder)
-                partial = archive.with_suffix(".partial")
-                partial.unlink(missing_ok=True)
-                builder.save(image.reference, partial)
-                os.replace(partial, archive)  # noqa: PTH105 - the atomic rename is the point
-    return archive
+    reference = image.reference
+    archive = settings.read().images / f"{reference.rpartition('/')[2].replace(':', '-')}.tar"
+    if not archive.exists():
+        arguments = _base_arguments(image, builder)
+        with exclusive(archive.parent / "build.lock"):
+            if not archive.exists():
+                with step(f"building image {image.name}"):
+                    _build(image, reference, arguments, builder)
+                    partial = archive.with_suffix(".partial")
+                    partial.unlink(missing_ok=True)
+                    builder.save(reference, partial)
+                    os.replace(partial, archive)  # noqa: PTH105 - the atomic rename is the point
+                    _prune(archive)
+    return Built(reference, archive)
 
 
-def ensure(image: Image, builder: Builder) -> str:
-    """Reference of the image, which the builder has afterwards."""
-    if not builder.has(image.reference):
-        with exclusive(settings.read().images / "build.lock"), step(f"building image {image.name}"):
-            _build(image, {name: base.reference for name, base in image.bases.items()}, builder)
-    return image.reference
+def _prune(newest: Path) -> None:
+    """Delete the archives of earlier contents of the same image, but for the last few."""
+    name = newest.name.rpartition("-")[0]
+    same = [path for path in newest.parent.glob(f"{name}-*.tar") if path.name.rpartition("-")[0] == name]
+    for path in sorted(same, key=lambda path: path.stat().st_mtime_ns)[:-_KEPT]:
+        path.unlink(missing_ok=True)
 
 
-def _build(image: Image, arguments: dict[str, str], builder: Builder) -> None:
+def _base_arguments(image: Image, builder: Builder) -> dict[str, str]:
+    """Build arguments that name the bases, which the builder has afterwards."""
+    if builder.pulls and image.public_bases:
+        return {}
+    for base in image.bases.values():
+        if not builder.has(base.reference):
+            with exclusive(settings.read().images / "build.lock"), step(f"building image {base.name}"):
+                _build(base, base.reference, {}, builder)
+    return {name: base.reference for name, base in image.bases.items()}
+
+
+def _build(image: Image, reference: str, arguments: dict[str, str], builder: Builder) -> None:
     with tempfile.TemporaryDirectory(dir=settings.read().images, prefix=f".{image.name}-") as scratch:
         context = Path(scratch)
         for place, source in image.sources().items():
             _copy(source, context / place)
-        builder.build(image.reference, context, image.dockerfile, arguments, image.lock)
+        if image.reference != reference:
+            raise BuildError(f"the sources of {image.name} changed while they were copied: run it again")
+        builder.build(reference, context, image.dockerfile, arguments, image.lock)
 
 
 def _copy(source: Path, target: Path) -> None:

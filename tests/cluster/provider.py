@@ -61,8 +61,9 @@ def choose() -> Provider:
 
 def deploy(cluster: Provider, image: Image) -> str:
     """Build an image and load it into the cluster; its reference."""
-    cluster.load(image.reference, images.build(image, cluster.builder))
-    return image.reference
+    built = images.build(image, cluster.builder)
+    cluster.load(built.reference, built.archive)
+    return built.reference
 
 
 def _engine() -> str | None:
