@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from agent_runtime.spec.base import SpecModel
@@ -36,7 +38,7 @@ class WorkflowSpec(SpecModel):
         max_length=64,
         description="Fields of the state, by name. By default one conversation, `messages`.",
     )
-    start: NodeName | tuple[NodeName, ...] = Field(
+    start: NodeName | Annotated[tuple[NodeName, ...], Field(min_length=1, max_length=32)] = Field(
         description="Node that runs first, or a list of nodes that start in parallel."
     )
     nodes: tuple[Node, ...] = Field(min_length=1, max_length=100, description="Steps of the workflow.")

@@ -138,8 +138,8 @@ RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
 """Rules by the name of the model that they hold for; those of NodeBase hold for every kind of node."""
 
 NAME_RULE = Rule(
-    "size(self.metadata.name) <= 52 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-    "`metadata.name` names the agent's Service: use at most 52 lower-case letters, digits and `-`, "
+    "size(self.metadata.name) <= 63 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
+    "`metadata.name` names the agent's Service: use at most 63 lower-case letters, digits and `-`, "
     "beginning with a letter and ending with a letter or digit",
 )
-"""52, so that a ConfigMap's name, which adds a hash, and names of ReplicaSets stay DNS labels."""
+"""A Service's name is stricter than a resource's, see RFC 1035."""

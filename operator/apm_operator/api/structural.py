@@ -23,6 +23,8 @@ _KEPT = (
     "anyOf", "x-kubernetes-int-or-string",
 )  # fmt: skip
 _LIST_KEYS = {"Condition": "type"}
+_ALSO_REQUIRED = {"ForEach": ("max",)}
+"""Fields that the models leave optional only to explain their absence better."""
 _REPEATABLE = {"ScriptedToolCall"}
 """Models with a name that need not be unique in a list."""
 
@@ -55,6 +57,9 @@ class _Converter:
             result["enum"] = [schema["const"]]
         if "properties" in schema:
             result["properties"] = {name: self.convert(field) for name, field in schema["properties"].items()}
+        result["required"] = [*schema.get("required", []), *_ALSO_REQUIRED.get(schema.get("title", ""), ())]
+        if not result["required"]:
+            del result["required"]
         values = _values(schema)
         if values is not None:
             result["additionalProperties"] = self.convert(values)
@@ -63,7 +68,7 @@ class _Converter:
         if "items" in schema:
             result["items"] = self.convert(schema["items"])
             result |= self._list_type(schema["items"], result["items"])
-        if rules := RULES.get(schema.get("title", "")):
+        if rules := (*RULES.get(schema.get("title", ""), ()), *_key_rules(schema)):
             result["x-kubernetes-validations"] = validations(rules)
         return result
 
@@ -106,6 +111,14 @@ def _own(schema: Schema) -> Schema:
     if "x-kubernetes-int-or-string" not in schema:
         kept.pop("anyOf", None)
     return kept
+
+
+def _key_rules(schema: Schema) -> list[Rule]:
+    """What a map's keys must look like; a structural schema has no other way to say it."""
+    return [
+        Rule(f"self.all(key, key.matches('{pattern}'))", f"each key must match `{pattern}`: rename it")
+        for pattern in schema.get("patternProperties", {})
+    ]
 
 
 def _values(schema: Schema) -> Schema | None:

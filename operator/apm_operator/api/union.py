@@ -23,12 +23,35 @@ def untyped(variants: Sequence[Schema]) -> Schema:
             case "string":
                 merged |= {key: variant[key] for key in ("pattern", "maxLength") if key in variant}
             case "array":
-                merged |= {key: variant[key] for key in ("minItems", "maxItems") if key in variant}
+                merged |= {key: variant[key] for key in ("minItems", "maxItems", "items") if key in variant}
             case "object":
-                objects.append({"required": variant["required"]})
+                objects.append(variant)
     if objects:
-        merged["anyOf"] = objects
+        # Objects only: a text or a list fulfils any `required`.
+        merged["anyOf"] = [_shape(variant) for variant in objects]
+        merged["properties"] = _shared(objects)
     return merged
+
+
+def _shape(variant: Schema) -> Schema:
+    """What makes an object this variant.
+
+    Its bounds are repeated, since the API server reports on the variant that fits most.
+    """
+    bounds = {
+        name: {key: schema[key] for key in ("pattern", "minLength", "minItems", "minimum") if key in schema}
+        for name, schema in variant["properties"].items()
+    }
+    return {"required": variant["required"], "properties": bounds}
+
+
+def _shared(objects: Sequence[Schema]) -> dict[str, Schema]:
+    """The fields of all objects; one with a default in some of them has none, since it would turn up in the others."""
+    fields: dict[str, Schema] = {}
+    for variant in objects:
+        for name, schema in variant["properties"].items():
+            fields.setdefault(name, {key: value for key, value in schema.items() if key != "default"})
+    return fields
 
 
 def tagged(tag: str, variants: Mapping[str, Schema]) -> Schema:
@@ -64,12 +87,10 @@ def _merge(parameters: Mapping[str, Schema]) -> dict[str, Schema]:
     merged: dict[str, Schema] = {}
     for field in _fields(parameters):
         owners = {name: schema["properties"][field] for name, schema in parameters.items() if _has(schema, field)}
-        shown = {description(schema): None for schema in owners.values()}
-        text = (
-            f"For {_either(owners, 'and')}: {next(iter(shown))}"
-            if len(shown) == 1
-            else " ".join(f"For `{name}`: {description(schema)}" for name, schema in owners.items())
-        )
+        shown: dict[str, list[str]] = {}
+        for name, schema in owners.items():
+            shown.setdefault(description(schema), []).append(name)
+        text = " ".join(f"For {_either(names, 'and')}: {meaning}" for meaning, names in shown.items())
         schema = next(iter(owners.values()))
         if "default" in schema and len(owners) == 1:
             text += f" Default: `{schema['default']}`."

@@ -1,0 +1,112 @@
+"""The resource as kubectl shows and changes it."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from cluster.controlplane import ControlPlane
+
+KIND = "agentdeployments.apm.valeo-neuroerp.com"
+
+
+def kubectl(plane: ControlPlane, *arguments: str) -> str:
+    command = ["kubectl", f"--kubeconfig={plane.kubeconfig}", *arguments]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    return answer.stdout
+
+
+@pytest.fixture
+def agent(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> str:
+    manifest = {
+        "apiVersion": "apm.valeo-neuroerp.com/v1alpha1",
+        "kind": "AgentDeployment",
+        "metadata": {"name": "shop"},
+        "spec": {
+            "models": [{"name": "default", "provider": "scripted", "script": [{"reply": "Hello."}]}],
+            "workflow": {"start": "answer", "nodes": [{"name": "answer", "uses": "model", "retry": {}}]},
+        },
+    }
+    path = tmp_path / "agent.yaml"
+    path.write_text(yaml.safe_dump(manifest))
+    kubectl(control_plane, "apply", f"--namespace={namespace}", f"--filename={path}")
+    return "shop"
+
+
+def read(plane: ControlPlane, namespace: str, agent: str) -> dict[str, Any]:
+    answer = kubectl(plane, "get", KIND, agent, f"--namespace={namespace}", "-o", "json")
+    return dict(json.loads(answer))
+
+
+def test_defaults_are_set(control_plane: ControlPlane, namespace: str, agent: str):
+    spec = read(control_plane, namespace, agent)["spec"]
+    assert spec["replicas"] == 1
+    assert spec["suspend"] is False
+    assert spec["resources"] == {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
+    assert spec["models"][0]["timeout"] == "60s"
+    assert spec["workflow"]["nodes"][0]["retry"]["attempts"] == 3
+    assert "with" not in spec["workflow"]["nodes"][0]
+
+
+@pytest.mark.parametrize("name", ["agent", "apm", "agentdeployment"])
+def test_is_listed_by_short_name_and_category(control_plane: ControlPlane, namespace: str, agent: str, name: str):
+    header, row = kubectl(control_plane, "get", name, f"--namespace={namespace}").splitlines()
+    assert header.split() == ["NAME", "READY", "REASON", "REPLICAS", "MODEL", "AGE"]
+    assert row.split()[0].rpartition("/")[2] == agent
+
+
+def test_columns_show_the_status(control_plane: ControlPlane, namespace: str, agent: str):
+    condition = {
+        "type": "Ready",
+        "status": "False",
+        "reason": "SecretMissing",
+        "message": "Secret llm does not exist.",
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+        "observedGeneration": 1,
+    }
+    status = {"conditions": [condition], "readyReplicas": 0, "model": "scripted"}
+    patch = json.dumps({"status": status})
+    kubectl(
+        control_plane, "patch", KIND, agent, f"--namespace={namespace}",
+        "--subresource=status", "--type=merge", f"--patch={patch}",
+    )  # fmt: skip
+    row = kubectl(control_plane, "get", KIND, agent, f"--namespace={namespace}", "--no-headers").split()
+    assert row[:5] == ["shop", "False", "SecretMissing", "0", "scripted"]
+
+
+def test_scale_changes_replicas(control_plane: ControlPlane, namespace: str, agent: str):
+    kubectl(control_plane, "scale", KIND, agent, f"--namespace={namespace}", "--replicas=0")
+    assert read(control_plane, namespace, agent)["spec"]["replicas"] == 0
+
+
+def test_scale_obeys_the_rules(control_plane: ControlPlane, namespace: str, agent: str):
+    answer = subprocess.run(
+        [
+            "kubectl", f"--kubeconfig={control_plane.kubeconfig}", f"--namespace={namespace}",
+            "scale", KIND, agent, "--replicas=2",
+        ],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert answer.returncode != 0
+    assert "set `state`, or `replicas` to 1" in answer.stderr
+
+
+def test_status_is_written_only_through_its_subresource(control_plane: ControlPlane, namespace: str, agent: str):
+    patch = json.dumps({"status": {"model": "other"}})
+    kubectl(control_plane, "patch", KIND, agent, f"--namespace={namespace}", "--type=merge", f"--patch={patch}")
+    assert "status" not in read(control_plane, namespace, agent)
+
+
+def test_explain_describes_the_spec(control_plane: ControlPlane):
+    text = kubectl(control_plane, "explain", "agentdeployment.spec", "--recursive")
+    for field in ("workflow", "baseURL", "uriSecretRef", "topologySpreadConstraints"):
+        assert f"{field}\t<" in text
+    assert "Number of pods" in kubectl(control_plane, "explain", "agentdeployment.spec.replicas")
