@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+
+from apm_operator.api.agentdeployment import AgentDeploymentSpec
 from apm_operator.api.crd import agentdeployment_crd
 
 if TYPE_CHECKING:
@@ -68,8 +70,6 @@ def test_each_rule_refuses_a_manifest():
 
 
 def test_accepted_manifests_can_be_read(control_plane: ControlPlane):
-    from apm_operator.api.agentdeployment import AgentDeploymentSpec  # noqa: PLC0415
-
     for manifest in ACCEPTED:
         stored = yaml.safe_load(create(control_plane, manifest).stdout)
         AgentDeploymentSpec.model_validate(stored["spec"])

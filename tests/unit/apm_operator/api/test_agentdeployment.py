@@ -3,11 +3,22 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from apm_operator.api.agentdeployment import AgentDeployment, AgentDeploymentSpec
 from apm_operator.errors import InvalidSpec
 
 METADATA = {"name": "shop", "namespace": "default", "uid": "1", "generation": 3, "managedFields": []}
 WORKFLOW = {"start": "answer", "nodes": [{"name": "answer", "uses": "model"}]}
+
+NODE = "spec.workflow.nodes[0]"
+SHAPES = (
+    "a node's name, `end`, a list of nodes, `{switch: [{when, to}], else}`, `{forEach, to, max}` "
+    "or `{handoff: [nodes]}`"
+)
+
+
+def node(**fields: Any) -> dict[str, Any]:
+    return {"workflow": {"start": "a", "nodes": [{"name": "a", **fields}]}}
 
 
 def body(**spec: Any) -> dict[str, Any]:
@@ -37,20 +48,18 @@ def test_a_status_that_cannot_be_read_counts_as_empty():
         ({"replicas": -1}, "`spec.replicas` is wrong: input should be greater than or equal to 0"),
         ({"replica": 1}, "`spec.replica` is not a known field: remove it, or correct its name"),
         (
-            {"workflow": {"start": "a", "nodes": [{"name": "a", "uses": "agent", "with": {}}]}},
-            "`spec.workflow.nodes[0].with.ref` is required: set it",
+            node(uses="agent", **{"with": {}}),
+            f"`{NODE}.with.ref` is required: set it",
         ),
         (
-            {"workflow": {"start": "a", "nodes": [{"name": "a", "uses": "model", "next": {"switch": [{"when": "x"}]}}]}},
-            "`spec.workflow.nodes[0].next.switch[0].to` is required: set it; "
-            "`spec.workflow.nodes[0].next.else` is required: set it",
+            node(uses="model", next={"switch": [{"when": "x"}]}),
+            f"`{NODE}.next.switch[0].to` is required: set it; `{NODE}.next.else` is required: set it",
         ),
         (
-            {"workflow": {"start": "a", "nodes": [{"name": "a", "uses": "model", "next": 3}]}},
-            "`spec.workflow.nodes[0].next` is wrong: write a node's name, `end`, a list of nodes, "
-            "`{switch: [{when, to}], else}`, `{forEach, to, max}` or `{handoff: [nodes]}`",
+            node(uses="model", next=3),
+            f"`{NODE}.next` is wrong: write {SHAPES}",
         ),
-        ({"workflow": None, "env": [{"name": "A", "valueFrom": {"secretKeyRef": {"key": "k"}}}]},
+        ({"env": [{"name": "A", "valueFrom": {"secretKeyRef": {"key": "k"}}}]},
          "`spec.env[0].valueFrom.secretKeyRef.name` is required: set it"),
     ],
 )  # fmt: skip
