@@ -33,7 +33,12 @@ def run(argv: Sequence[str | Path], *, stdin: str | None = None, check: bool = T
     Raises:
         MachineError: it failed and `check` holds; the message is the end of what it said.
     """
-    done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        if check:
+            raise MachineError(f"{argv[0]} is not installed") from None
+        return ""
     if check and done.returncode:
         said = " | ".join((done.stderr or done.stdout).strip().splitlines()[-3:])
         raise MachineError(f"{' '.join(map(str, argv[:4]))}: {said}")

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 from cluster import machine
+from cluster.errors import MachineError
 from cluster.machine import run
 
 BRIDGE = "apm0"
@@ -15,7 +16,7 @@ SERVICES = "10.215.0.0/16"
 _FENCE = "APM-FENCE"
 _OURS = ("KUBE-", _FENCE)
 # The comment of the rules that kube-router puts straight into the standard chains.
-_ROUTER = '"KUBE-ROUTER rule'
+_ROUTER = '--comment "KUBE-ROUTER rule'
 _SETS = ("KUBE-", "kube-router-", "inet6:KUBE-", "inet6:kube-router-")
 _SWITCHES = {"net/ipv4/ip_forward": "1", "net/bridge/bridge-nf-call-iptables": "1"}
 
@@ -31,7 +32,12 @@ COMMIT
 
 
 def create(directory: Path) -> None:
-    """Make the bridge, the fence and the CNI configuration in `directory`/cni."""
+    """Make the bridge, the fence and the CNI configuration in `directory`/cni.
+
+    Raises:
+        MachineError: the machine uses the addresses otherwise.
+    """
+    _require_free_addresses()
     if not Path("/proc/sys/net/bridge").exists():
         run(["modprobe", "br_netfilter"])
     run(["ip", "link", "add", BRIDGE, "type", "bridge"])
@@ -59,6 +65,18 @@ def delete(directory: Path) -> None:
 def exists() -> bool:
     """Whether the bridge is there."""
     return Path("/sys/class/net", BRIDGE).exists()
+
+
+def _require_free_addresses() -> None:
+    """Raise MachineError where a route of the machine already leads to our addresses."""
+    for route in json.loads(run(["ip", "-json", "-4", "route", "show"])):
+        if route["dst"] == "default":
+            continue
+        taken = ipaddress.ip_network(route["dst"])
+        for wanted in (PODS, ipaddress.ip_network(SERVICES)):
+            if taken.overlaps(wanted):
+                device = route.get("dev", "?")
+                raise MachineError(f"the cluster needs {wanted}, but {taken} leads to {device}: remove that route")
 
 
 def services_routed() -> bool:

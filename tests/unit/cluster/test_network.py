@@ -15,7 +15,7 @@ COMMIT
 :FORWARD ACCEPT [0:0]
 :APM-FENCE - [0:0]
 -A FORWARD -j APM-FENCE
--A FORWARD -m comment --comment "KUBE-ROUTER rule to explicitly ACCEPT" -m mark --mark 0x20000/0x20000 -j ACCEPT
+-A FORWARD -m comment --comment "KUBE-ROUTER rule" -m mark --mark 0x20000/0x20000 -j ACCEPT
 -A FORWARD -i docker0 -j ACCEPT
 -A APM-FENCE -i apm0 ! -o apm0 -j DROP
 COMMIT
@@ -36,8 +36,7 @@ def test_removal_names_our_chains_and_the_jumps_to_them_only():
         "COMMIT",
         "*filter",
         "-D FORWARD -j APM-FENCE",
-        '-D FORWARD -m comment --comment "KUBE-ROUTER rule to explicitly ACCEPT"'
-        " -m mark --mark 0x20000/0x20000 -j ACCEPT",
+        '-D FORWARD -m comment --comment "KUBE-ROUTER rule" -m mark --mark 0x20000/0x20000 -j ACCEPT',
         "-F APM-FENCE",
         "-X APM-FENCE",
         "COMMIT",
