@@ -1,0 +1,59 @@
+"""Everything that can go wrong in an agent's pod, in one tree."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class CallErrorKind(StrEnum):
+    """Kinds of failed outgoing calls; the first four are the ones `retry.on` names."""
+
+    TIMEOUT = "Timeout"
+    CONNECTION = "Connection"
+    RATE_LIMIT = "RateLimit"
+    SERVER = "5xx"
+    AUTHENTICATION = "Authentication"
+    REFUSED = "Refused"
+    BAD_ANSWER = "BadAnswer"
+
+
+class AgentError(Exception):
+    """Base of the runtime's own exceptions; the message is safe to show to a client."""
+
+
+class ConfigError(AgentError):
+    """The config file, or the graph it names, can't be used."""
+
+
+class CallError(AgentError):
+    """A call to a model, a tool or another agent failed."""
+
+    def __init__(self, kind: CallErrorKind, message: str, *, retry_after: float | None = None) -> None:
+        """`retry_after` is the pause in seconds that the other side asked for."""
+        super().__init__(message)
+        self.kind = kind
+        self.retry_after = retry_after
+
+
+class WorkflowError(AgentError):
+    """A node could not do what the workflow says."""
+
+
+class InputError(AgentError):
+    """What a client sent can't be used."""
+
+
+class NotFoundError(AgentError):
+    """There is no such thread, run or assistant."""
+
+
+class ConflictError(AgentError):
+    """The thread is busy, or exists already."""
+
+
+class UnavailableError(AgentError):
+    """The pod can't take this request now; another try in `retry_after` seconds may succeed."""
+
+    def __init__(self, message: str, *, retry_after: int = 2) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after

@@ -1,0 +1,153 @@
+"""A model that answers from rules in the spec, so that an agent runs without a model server."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from langchain_core.language_models.chat_models import BaseChatModel
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    BaseMessage,
+    HumanMessage,
+    SystemMessage,
+    ToolMessage,
+)
+from langchain_core.messages.tool import ToolCall, tool_call_chunk
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from pydantic import ConfigDict
+
+from agent_runtime.errors import WorkflowError
+from agent_runtime.spec.expression import SCRIPT_VARIABLES, Expression
+from agent_runtime.spec.scalars import seconds
+from agent_runtime.spec.template import Template
+from agent_runtime.workflow.handoff import is_handover
+from agent_runtime.workflow.view import message_view
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+
+    from agent_runtime.spec.model import ModelSpec, ScriptedRule
+
+
+@dataclass(frozen=True)
+class _Rule:
+    when: Expression | None
+    reply: Template
+    spec: ScriptedRule
+
+    @classmethod
+    def compile(cls, rule: ScriptedRule) -> _Rule:
+        when = Expression.compile(rule.when, SCRIPT_VARIABLES) if rule.when else None
+        return cls(when, Template.compile(rule.reply, SCRIPT_VARIABLES), rule)
+
+
+class ScriptedChatModel(BaseChatModel):
+    """Gives the answer of the first rule that matches the conversation."""
+
+    model_config = ConfigDict(arbitrary_types_allowed=True)
+
+    name: str
+    rules: tuple[Any, ...]
+
+    @classmethod
+    def from_spec(cls, spec: ModelSpec) -> ScriptedChatModel:
+        """Compiles the rules.
+
+        Raises:
+            ExpressionError: A rule's `when` or `reply` is no valid CEL.
+        """
+        return cls(name=spec.name, rules=tuple(_Rule.compile(rule) for rule in spec.script))
+
+    @property
+    def _llm_type(self) -> str:
+        return "scripted"
+
+    def _generate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        raise NotImplementedError("this model is asynchronous: use ainvoke or astream")
+
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,  # noqa: ARG002 - the base class passes it
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,  # noqa: ARG002 - likewise
+        **kwargs: Any,  # noqa: ARG002 - likewise
+    ) -> ChatResult:
+        return ChatResult(generations=[ChatGeneration(message=await self._answer(messages))])
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,  # noqa: ARG002 - the base class passes it
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,  # noqa: ARG002 - likewise
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        for message in _pieces(await self._answer(messages)):
+            chunk = ChatGenerationChunk(message=message)
+            if run_manager:
+                await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+            yield chunk
+
+    async def _answer(self, messages: Sequence[BaseMessage]) -> AIMessage:
+        variables = _variables(messages)
+        for rule in self.rules:
+            if rule.when is None or rule.when.holds(variables):
+                break
+        else:
+            raise WorkflowError(f"no rule of model {self.name} matches: let its last rule have no `when`")
+        if rule.spec.delay:
+            await asyncio.sleep(seconds(rule.spec.delay))
+        calls = [
+            ToolCall(
+                name=call.name,
+                args=dict(call.arguments),
+                id=f"call_{len(messages)}_{number}",
+                type="tool_call",
+            )
+            for number, call in enumerate(rule.spec.tool_calls)
+        ]
+        text = rule.reply.render(**variables)
+        count = len(text.split())
+        tokens = {"input_tokens": 0, "output_tokens": count, "total_tokens": count}
+        return AIMessage(content=text, tool_calls=calls, usage_metadata=tokens)  # type: ignore[arg-type]
+
+
+def _variables(messages: Sequence[BaseMessage]) -> dict[str, Any]:
+    heard = [
+        message
+        for message in messages
+        if isinstance(message, HumanMessage | ToolMessage) and not is_handover(message)
+    ]
+    return {
+        "prompt": "\n".join(message.text for message in messages if isinstance(message, SystemMessage)),
+        "last": str(heard[-1].text) if heard else "",
+        "messages": [message_view(message) for message in messages],
+    }
+
+
+def _pieces(message: AIMessage) -> list[AIMessageChunk]:
+    """The answer word by word, then its tool calls, as a streaming endpoint would send it."""
+    words = str(message.text).split(" ")
+    pieces = [
+        AIMessageChunk(content=word if number == len(words) - 1 else f"{word} ")
+        for number, word in enumerate(words)
+    ]
+    calls = [
+        tool_call_chunk(name=call["name"], args=json.dumps(call["args"]), id=call["id"], index=number)
+        for number, call in enumerate(message.tool_calls)
+    ]
+    return [
+        *pieces,
+        AIMessageChunk(content="", tool_call_chunks=calls, usage_metadata=message.usage_metadata),
+    ]

@@ -1,0 +1,166 @@
+"""HTTP calls that leave the pod: to models, tools and other agents."""
+
+from __future__ import annotations
+
+import json
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import httpx
+import stamina
+
+from agent_runtime.errors import CallError, CallErrorKind
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from pathlib import Path
+
+    from agent_runtime.spec.secret import SecretKeyRef
+
+T = TypeVar("T")
+
+RETRIED = frozenset(
+    {CallErrorKind.TIMEOUT, CallErrorKind.CONNECTION, CallErrorKind.RATE_LIMIT, CallErrorKind.SERVER}
+)
+MAX_ANSWER_BYTES = 4 << 20
+"""Largest answer that is read; a bigger one fails the call instead of filling the pod's memory."""
+
+
+@dataclass(frozen=True)
+class Baggage:
+    """What a run passes on to the services it calls."""
+
+    hops: int = 0
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+baggage: ContextVar[Baggage] = ContextVar("baggage", default=Baggage())
+
+
+def client() -> httpx.AsyncClient:
+    """A client for all outgoing calls of the process. Redirects are not followed: they could leave the allowed hosts."""
+    return httpx.AsyncClient(follow_redirects=False, limits=httpx.Limits(max_connections=200))
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """The mounted Secrets; a value is read at use, so that a rotation is seen and nothing keeps it."""
+
+    directory: Path
+
+    def read(self, ref: SecretKeyRef) -> str:
+        """The value without surrounding white space.
+
+        Raises:
+            CallError: The file is missing or empty.
+        """
+        try:
+            value = ref.path(self.directory).read_text(encoding="utf-8").strip()
+        except OSError:
+            value = ""
+        if not value:
+            raise CallError(
+                CallErrorKind.AUTHENTICATION, f"Secret {ref.name} has no value for the key {ref.key}: set it"
+            )
+        return value
+
+
+async def request(
+    http: httpx.AsyncClient,
+    method: str,
+    url: str,
+    *,
+    what: str,
+    timeout: float,  # noqa: ASYNC109 - a limit of the whole call, handed to httpx as well
+    headers: Mapping[str, str],
+    body: Any = None,
+) -> bytes:
+    """One HTTP call; returns the body of a 2xx answer.
+
+    `what` names the other side in error messages. `timeout` is in seconds.
+
+    Raises:
+        CallError: With the kind of the failure. Bodies of error answers are not quoted: they may hold secrets.
+    """
+    content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
+    sent = {**headers, "content-type": "application/json"} if content is not None else dict(headers)
+    try:
+        async with http.stream(method, url, content=content, headers=sent, timeout=timeout) as answer:
+            check(answer, what)
+            return await _read(answer, what)
+    except httpx.HTTPError as error:
+        raise transport_error(error, what, timeout) from error
+
+
+async def retried(call: Callable[[], Awaitable[T]], *, attempts: int, longest_pause: float) -> T:
+    """Calls until it succeeds, at most `attempts` times, with backoff; honours a `Retry-After` up to `longest_pause` seconds."""
+    async for attempt in stamina.retry_context(
+        on=lambda error: pause(error, longest_pause), attempts=attempts, timeout=None, wait_initial=0.2
+    ):
+        with attempt:
+            return await call()
+    raise AssertionError("stamina either returns or raises")
+
+
+def pause(error: Exception, longest: float) -> bool | float:
+    """Whether to try again after `error`, or after how many seconds."""
+    if not isinstance(error, CallError) or error.kind not in RETRIED:
+        return False
+    if error.retry_after is None:
+        return True
+    return error.retry_after if error.retry_after <= longest else False
+
+
+def check(answer: httpx.Response, what: str) -> None:
+    """Raises a CallError unless the answer's status is 2xx."""
+    status = answer.status_code
+    if answer.is_success:
+        return
+    retry_after = _retry_after(answer.headers.get("retry-after"))
+    if status == HTTPStatus.TOO_MANY_REQUESTS:
+        raise CallError(
+            CallErrorKind.RATE_LIMIT, f"{what} allows no more requests now (429)", retry_after=retry_after
+        )
+    if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+        raise CallError(CallErrorKind.AUTHENTICATION, f"{what} refused the credentials ({status})")
+    if status == HTTPStatus.REQUEST_TIMEOUT:
+        raise CallError(CallErrorKind.TIMEOUT, f"{what} timed out (408)")
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        raise CallError(CallErrorKind.SERVER, f"{what} failed ({status})", retry_after=retry_after)
+    raise CallError(CallErrorKind.REFUSED, f"{what} refused the request ({status})")
+
+
+def transport_error(error: httpx.HTTPError, what: str, timeout: float) -> CallError:
+    """The CallError for a failure below HTTP."""
+    if isinstance(error, httpx.TimeoutException):
+        return CallError(CallErrorKind.TIMEOUT, f"{what} gave no answer within {timeout:g} s")
+    return CallError(CallErrorKind.CONNECTION, f"no connection to {what}: {type(error).__name__}")
+
+
+async def _read(answer: httpx.Response, what: str) -> bytes:
+    chunks = bytearray()
+    async for chunk in answer.aiter_bytes():
+        chunks += chunk
+        if len(chunks) > MAX_ANSWER_BYTES:
+            raise CallError(
+                CallErrorKind.BAD_ANSWER, f"{what} answered more than {MAX_ANSWER_BYTES >> 20} MiB"
+            )
+    return bytes(chunks)
+
+
+def _retry_after(value: str | None) -> float | None:
+    """Seconds of a Retry-After header, which holds seconds or a date (RFC 9110, 10.2.3)."""
+    if not value:
+        return None
+    try:
+        return max(0.0, float(value))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+    except (TypeError, ValueError):
+        return None

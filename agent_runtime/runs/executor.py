@@ -1,0 +1,156 @@
+"""One run of the graph."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from langgraph.errors import GraphDrained, GraphRecursionError
+from langgraph.types import Command
+
+from agent_runtime import outbound
+from agent_runtime.errors import AgentError
+from agent_runtime.outbound import Baggage
+from agent_runtime.runs.encode import dumps
+from agent_runtime.runs.request import RunRequest
+from agent_runtime.runs.stream import Translator
+from agent_runtime.spec.expression import ExpressionError
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+    from langgraph.graph.state import CompiledStateGraph
+    from langgraph.runtime import RunControl
+    from langgraph.types import StateSnapshot
+
+    from agent_runtime.metrics import Metrics
+    from agent_runtime.runs.events import EventLog
+    from agent_runtime.state.records import Run, RunStatus
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of every run of an agent; `wall_clock` is in seconds."""
+
+    steps: int
+    wall_clock: float | None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended; `pending` means that it was drained and has to go on elsewhere."""
+
+    status: RunStatus
+    error: dict[str, str] | None = None
+
+
+@dataclass(frozen=True)
+class Executor:
+    """Runs an agent's graph."""
+
+    graph: CompiledStateGraph[Any]
+    limits: Limits
+    metrics: Metrics
+
+    async def execute(self, run: Run, events: EventLog, control: RunControl) -> Outcome:
+        """Runs from the input, or from the last checkpoint where an earlier attempt left one."""
+        request = RunRequest.model_validate(run.request["body"])
+        outbound.baggage.set(Baggage(run.request.get("hops", 0), run.request.get("headers", {})))
+        try:
+            async with asyncio.timeout(self.limits.wall_clock):
+                return await self._run(run, request, events, control)
+        except GraphDrained:
+            return Outcome("pending")
+        except TimeoutError:
+            limit = self.limits.wall_clock or 0
+            return Outcome(
+                "timeout", _failure("Timeout", f"the run took longer than its limit of {limit:g} s")
+            )
+        except GraphRecursionError:
+            steps = self._steps(request)
+            return Outcome(
+                "error", _failure("StepLimit", f"the run took more than its limit of {steps} steps")
+            )
+        except (AgentError, ExpressionError) as error:
+            return Outcome("error", _failure(getattr(error, "kind", type(error).__name__), str(error)))
+        except Exception as error:
+            # The graph may be the user's own code, so anything can come out of it.
+            log.exception("run failed")
+            return Outcome("error", _failure(type(error).__name__, str(error)))
+
+    async def _run(self, run: Run, request: RunRequest, events: EventLog, control: RunControl) -> Outcome:
+        config = self._config(run, request)
+        given: Any = request.input
+        if request.command is not None:
+            given = Command(
+                **{name: value for name, value in request.command.model_dump().items() if value is not None}
+            )
+        if run.attempt > 1:
+            state = await self.graph.aget_state(thread_config(run.thread_id))
+            if (state.metadata or {}).get("run_id") == run.run_id:
+                if not state.next:
+                    return _finished(state)
+                given, config = (
+                    None,
+                    self._config(run, request.model_copy(update={"checkpoint": None, "checkpoint_id": None})),
+                )
+        translator = Translator(request.modes)
+        events.append("metadata", dumps({"run_id": run.run_id, "attempt": run.attempt}))
+        async for namespace, mode, data in self.graph.astream(
+            given,
+            config,
+            context=request.context,
+            stream_mode=translator.graph_modes,
+            subgraphs=True,
+            interrupt_before=request.interrupt_before,
+            interrupt_after=request.interrupt_after,
+            durability=request.durability,
+            control=control,
+        ):
+            if namespace and not request.stream_subgraphs and mode != "messages":
+                continue
+            for name, payload in translator.translate(mode, data):
+                events.append(
+                    "|".join((name, *namespace)) if request.stream_subgraphs else name, dumps(payload)
+                )
+        return _finished(await self.graph.aget_state(thread_config(run.thread_id)))
+
+    def _config(self, run: Run, request: RunRequest) -> RunnableConfig:
+        checkpoint = request.checkpoint_id or (request.checkpoint and request.checkpoint.checkpoint_id)
+        allowed = {
+            name: value
+            for name, value in (request.config.get("configurable") or {}).items()
+            if not name.startswith("__") and name not in {"thread_id", "checkpoint_id", "checkpoint_ns"}
+        }
+        return {
+            "run_id": run.run_id,  # type: ignore[typeddict-item] # a UUID in text form, as the SDK writes it
+            "recursion_limit": self._steps(request),
+            "tags": list(request.config.get("tags") or ()),
+            "metadata": {"run_id": run.run_id},
+            "callbacks": [self.metrics.model_callback()],
+            "configurable": {
+                **allowed,
+                "thread_id": run.thread_id,
+                **({"checkpoint_id": checkpoint} if checkpoint else {}),
+            },
+        }
+
+    def _steps(self, request: RunRequest) -> int:
+        asked = request.config.get("recursion_limit")
+        return min(asked, self.limits.steps) if isinstance(asked, int) and asked > 0 else self.limits.steps
+
+
+def thread_config(thread_id: str) -> RunnableConfig:
+    """The LangGraph config that names a thread."""
+    return {"configurable": {"thread_id": thread_id}}
+
+
+def _finished(state: StateSnapshot) -> Outcome:
+    return Outcome("interrupted" if state.next else "success")
+
+
+def _failure(kind: str, message: str) -> dict[str, str]:
+    return {"error": str(kind), "message": message}

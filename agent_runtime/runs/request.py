@@ -1,0 +1,61 @@
+"""What a client may ask of a run."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+StreamMode = Literal[
+    "values", "updates", "messages", "messages-tuple", "custom", "tasks", "checkpoints", "debug"
+]
+
+
+class CommandRequest(BaseModel):
+    """How to go on with an interrupted thread."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    resume: Any = None
+    update: Any = None
+    goto: Any = None
+
+
+class CheckpointRef(BaseModel):
+    """A point in a thread's history."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    checkpoint_id: str | None = None
+    checkpoint_ns: str = ""
+
+
+class RunRequest(BaseModel):
+    """The body that creates a run. Fields of langgraph-sdk that change nothing here are let through."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    assistant_id: str
+    input: Any = None
+    command: CommandRequest | None = None
+    config: dict[str, Any] = Field(default_factory=dict)
+    context: dict[str, Any] | None = None
+    metadata: dict[str, Any] = Field(default_factory=dict)
+    checkpoint: CheckpointRef | None = None
+    checkpoint_id: str | None = None
+    interrupt_before: Literal["*"] | list[str] | None = None
+    interrupt_after: Literal["*"] | list[str] | None = None
+    stream_mode: StreamMode | Annotated[list[StreamMode], Field(min_length=1)] = "values"
+    stream_subgraphs: bool = False
+    multitask_strategy: Literal["reject", "enqueue"] = "enqueue"
+    if_not_exists: Literal["create", "reject"] = "reject"
+    on_disconnect: Literal["cancel", "continue"] = "continue"
+    on_completion: Literal["delete", "keep"] | None = None
+    durability: Literal["sync", "async", "exit"] = "async"
+    webhook: None = None
+    after_seconds: None = None
+
+    @property
+    def modes(self) -> list[str]:
+        """The stream modes asked for."""
+        return [self.stream_mode] if isinstance(self.stream_mode, str) else list(self.stream_mode)

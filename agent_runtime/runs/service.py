@@ -1,0 +1,172 @@
+"""What clients can do with runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import NAMESPACE_OID, uuid4, uuid5
+
+from agent_runtime.errors import ConflictError, InputError, NotFoundError, UnavailableError
+from agent_runtime.runs.encode import dumps
+from agent_runtime.runs.events import Event
+from agent_runtime.runs.executor import thread_config
+from agent_runtime.state.records import Run, Thread
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from langgraph.graph.state import CompiledStateGraph
+
+    from agent_runtime.runs.request import RunRequest
+    from agent_runtime.runs.worker import Worker
+    from agent_runtime.state.store import Store
+
+_POLL = 0.5
+"""Seconds between looks at a run that executes in another pod."""
+TEMPORARY = "apm_temporary"
+"""Marks the thread of a stateless run in its metadata."""
+
+
+@dataclass(frozen=True)
+class Caller:
+    """What came with a request besides its body."""
+
+    hops: int = 0
+    headers: dict[str, str] | None = None
+    key: str | None = None
+    """Idempotency key: a second request with it joins the first one's run."""
+
+
+@dataclass(frozen=True)
+class RunService:
+    """Accepts runs, follows them and stops them."""
+
+    store: Store
+    worker: Worker
+    graph: CompiledStateGraph[Any]
+    check_input: Callable[[Any], Any]
+
+    async def submit(self, thread_id: str | None, request: RunRequest, caller: Caller) -> Run:
+        """Accepts a run; it is in the store before this returns. Without a thread it gets one of its own.
+
+        Raises:
+            NotFoundError: There is no such thread.
+            ConflictError: The thread is busy, and the strategy is to reject.
+            InputError: The input does not fit the workflow's state.
+        """
+        body = request.model_copy(
+            update={"input": self.check_input(request.input)} if request.command is None else {}
+        )
+        own = thread_id is None
+        thread = thread_id or str(uuid4())
+        if own or request.if_not_exists == "create":
+            await self.store.add_thread(Thread(thread, {TEMPORARY: True} if own else {}))
+        elif await self.store.thread(thread) is None:
+            raise NotFoundError(
+                f"there is no thread {thread}: create it first, or set if_not_exists to create"
+            )
+        run_id = str(uuid5(NAMESPACE_OID, f"{thread}:{caller.key}")) if caller.key else str(uuid4())
+        if caller.key and (known := await self.store.run(thread, run_id)):
+            return known
+        if request.multitask_strategy == "reject" and await self.store.first_active(thread):
+            raise ConflictError(
+                f"thread {thread} is busy: wait for its run to end, or use the strategy enqueue"
+            )
+        asked = {"body": body.model_dump(mode="json"), "hops": caller.hops, "headers": caller.headers or {}}
+        run = Run(run_id, thread, asked, metadata=dict(request.metadata))
+        if not await self.store.add_run(run):
+            return await self.get(thread, run_id)
+        self.worker.offer(thread)
+        return run
+
+    async def get(self, thread_id: str, run_id: str) -> Run:
+        """The run.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        run = await self.store.run(thread_id, run_id)
+        if run is None:
+            raise NotFoundError(f"there is no run {run_id} in thread {thread_id}")
+        return run
+
+    async def wait(self, run: Run) -> dict[str, Any]:
+        """The thread's values when the run has ended, wherever it executes; or its error under `__error__`."""
+        while (current := await self.get(run.thread_id, run.run_id)).active:
+            await self.worker.changed(_POLL)
+        if current.error is not None:
+            return {"__error__": current.error}
+        return await self.values(run.thread_id)
+
+    async def values(self, thread_id: str) -> dict[str, Any]:
+        """The thread's values, with open interrupts under `__interrupt__`."""
+        state = await self.graph.aget_state(thread_config(thread_id))
+        values = dict(state.values) if isinstance(state.values, dict) else {"value": state.values}
+        return {**values, "__interrupt__": list(state.interrupts)} if state.interrupts else values
+
+    async def events(self, run: Run, after: int = 0) -> AsyncIterator[Event]:
+        """The run's events from one on. What another pod told is not known here: then the result comes at the end."""
+        while True:
+            if log := self.worker.events(run.run_id):
+                async for event in log.read(after):
+                    after = event.number
+                    yield event
+                    if event.name in {"end", "error"}:
+                        return
+            current = await self.get(run.thread_id, run.run_id)
+            if not current.active:
+                break
+            await self.worker.changed(_POLL)
+        if current.error is not None:
+            yield Event(after + 1, "error", dumps(current.error))
+            return
+        yield Event(after + 1, "values", dumps(await self.values(run.thread_id)))
+        yield Event(after + 2, "end", b"null")
+
+    async def cancel(self, run: Run) -> None:
+        """Stops a run that executes here, or has not begun.
+
+        Raises:
+            ConflictError: It has ended.
+            UnavailableError: It executes in another pod.
+        """
+        if not run.active:
+            raise ConflictError(f"run {run.run_id} has ended already")
+        if job := self.worker.job(run.run_id):
+            job.cancel("interrupted")
+        elif run.status == "pending":
+            await self.store.end_run(run, "interrupted", None)
+        else:
+            raise UnavailableError(f"run {run.run_id} executes in another pod of the agent: try again")
+
+    async def delete(self, run: Run) -> None:
+        """Removes a run that has ended.
+
+        Raises:
+            ConflictError: It has not ended.
+        """
+        if run.active:
+            raise ConflictError(f"run {run.run_id} has not ended: cancel it first")
+        await self.store.delete_run(run)
+
+    async def delete_thread(self, thread_id: str) -> None:
+        """Removes a thread with all that belongs to it.
+
+        Raises:
+            NotFoundError: There is none.
+            ConflictError: A run of it has not ended.
+        """
+        if await self.store.thread(thread_id) is None:
+            raise NotFoundError(f"there is no thread {thread_id}")
+        if busy := await self.store.first_active(thread_id):
+            raise ConflictError(f"thread {thread_id} is busy with run {busy.run_id}: cancel it first")
+        await self.store.delete_thread(thread_id)
+
+
+def refuse_unfit(value: Any) -> Any:
+    """For graphs of the user's own: any input but none."""
+    if value is None:
+        return value
+    if not isinstance(value, dict | list | str):
+        raise InputError("`input` must be an object, a list or a string")
+    return value

@@ -1,0 +1,216 @@
+"""Executes accepted runs: one at a time per thread, over all pods of the agent."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+import structlog
+from langgraph.runtime import RunControl
+from structlog.contextvars import bound_contextvars
+
+from agent_runtime.errors import UnavailableError
+from agent_runtime.runs.encode import dumps
+from agent_runtime.runs.events import EventLog
+from agent_runtime.runs.executor import Outcome
+from agent_runtime.runs.leases import LeaseWatch
+from agent_runtime.state.records import Lease, Run, RunStatus
+
+if TYPE_CHECKING:
+    from agent_runtime.metrics import Metrics
+    from agent_runtime.runs.executor import Executor
+    from agent_runtime.state.store import Store
+
+log = structlog.get_logger()
+
+_POLL = 1.0
+"""Seconds between looks for runs that no pod has taken; accepting a run here starts it at once."""
+_SCANNED = 200
+_LOGS_KEPT = 256
+
+
+@dataclass
+class Job:
+    """A run that executes here."""
+
+    run: Run
+    lease: Lease
+    events: EventLog
+    control: RunControl = field(default_factory=RunControl)
+    when_cancelled: RunStatus | None = "pending"
+    """What becomes of the run if its task is cancelled; None if it is no longer ours."""
+    task: asyncio.Task[None] | None = None
+
+    def cancel(self, becomes: RunStatus | None) -> None:
+        """Stops the task at its next await."""
+        self.when_cancelled = becomes
+        if self.task is not None:
+            self.task.cancel()
+
+
+class Worker:
+    """Takes runs by lease, executes them, and hands them back when the pod has to end."""
+
+    def __init__(
+        self, store: Store, executor: Executor, metrics: Metrics, *, max_runs: int, lease_timeout: float
+    ) -> None:
+        self._store = store
+        self._executor = executor
+        self._metrics = metrics
+        self._max_runs = max_runs
+        self._beat = lease_timeout / 4
+        self._watch = LeaseWatch(lease_timeout)
+        self._jobs: dict[str, Job] = {}
+        self._logs: OrderedDict[str, EventLog] = OrderedDict()
+        self._offered: asyncio.Queue[str] = asyncio.Queue()
+        self._loops: list[asyncio.Task[None]] = []
+        self._draining = False
+        self._changed = asyncio.Event()
+
+    def start(self) -> None:
+        """Begins to take runs."""
+        self._loops = [asyncio.create_task(loop()) for loop in (self._claim_forever, self._renew_forever)]
+
+    @property
+    def healthy(self) -> bool:
+        """Whether the loops are alive."""
+        return not any(loop.done() for loop in self._loops)
+
+    def offer(self, thread_id: str) -> None:
+        """Says that a thread has a run to execute."""
+        self._offered.put_nowait(thread_id)
+
+    def job(self, run_id: str) -> Job | None:
+        """The run, if it executes here."""
+        return self._jobs.get(run_id)
+
+    def events(self, run_id: str) -> EventLog | None:
+        """The events of a run that executes here or did so not long ago."""
+        return self._logs.get(run_id)
+
+    async def changed(self, longest: float) -> None:
+        """Waits until a run starts or ends here, at most `longest` seconds."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._changed.wait(), longest)
+
+    def drain(self) -> None:
+        """Takes no more runs, and has the running ones stop after their superstep if others can go on with them."""
+        self._draining = True
+        if self._store.durable:
+            for job in self._jobs.values():
+                job.control.request_drain()
+
+    async def close(self) -> None:
+        """Hands back what still runs."""
+        self._draining = True
+        for loop in self._loops:
+            loop.cancel()
+        jobs = list(self._jobs.values())
+        for job in jobs:
+            job.cancel("pending" if self._store.durable else "interrupted")
+        await asyncio.gather(*self._loops, *(job.task for job in jobs if job.task), return_exceptions=True)
+
+    async def _claim_forever(self) -> None:
+        while True:
+            thread_id: str | None = None
+            with suppress(TimeoutError):
+                thread_id = await asyncio.wait_for(self._offered.get(), _POLL)
+            if self._draining or len(self._jobs) >= self._max_runs:
+                continue
+            try:
+                await (self._take(thread_id) if thread_id else self._scan())
+            except UnavailableError:
+                self._watch.forget()
+
+    async def _scan(self) -> None:
+        """Takes runs that nobody executes: left over by a full pod, handed back, or of a pod that died."""
+        held = {job.lease.thread_id for job in self._jobs.values()}
+        waiting = {run.thread_id for run in await self._store.active_runs(_SCANNED)} - held
+        leases = await self._store.leases(sorted(waiting)) if waiting else []
+        for lease in self._watch.dead(leases, time.monotonic()):
+            if await self._store.release(lease):
+                log.warning("taking over from a pod that died", thread_id=lease.thread_id)
+                leases.remove(lease)
+        for thread_id in sorted(waiting - {lease.thread_id for lease in leases}):
+            if len(self._jobs) < self._max_runs:
+                await self._take(thread_id)
+
+    async def _take(self, thread_id: str) -> None:
+        lease = Lease(thread_id, uuid4().hex)
+        if not await self._store.claim(lease):
+            return
+        run = await self._store.first_active(thread_id)
+        started = await self._store.start_run(run, lease.token) if run else None
+        if started is None:
+            await self._store.release(lease)
+            return
+        job = Job(started, lease, EventLog())
+        self._jobs[started.run_id] = job
+        self._logs[started.run_id] = job.events
+        while len(self._logs) > _LOGS_KEPT + len(self._jobs):
+            self._logs.popitem(last=False)
+        job.task = asyncio.create_task(self._work(job))
+        self._notify()
+
+    async def _work(self, job: Job) -> None:
+        run = job.run
+        with bound_contextvars(run_id=run.run_id, thread_id=run.thread_id), self._metrics.running():
+            log.info("run started", attempt=run.attempt)
+            begin = time.monotonic()
+            try:
+                outcome = await self._executor.execute(run, job.events, job.control)
+            except asyncio.CancelledError:
+                outcome = Outcome(job.when_cancelled) if job.when_cancelled else None
+            duration = time.monotonic() - begin
+            try:
+                if outcome is not None:
+                    await self._settle(job, outcome)
+                    self._metrics.run_ended(outcome.status, duration)
+                    log.info(
+                        "run ended", status=outcome.status, seconds=round(duration, 3), error=outcome.error
+                    )
+            finally:
+                job.events.close()
+                del self._jobs[run.run_id]
+                self._notify()
+                self.offer(run.thread_id)
+
+    async def _settle(self, job: Job, outcome: Outcome) -> None:
+        """Writes how the run ended, however long that takes, and frees the thread."""
+        while True:
+            try:
+                mine = await self._store.end_run(job.run, outcome.status, outcome.error)
+                await self._store.release(job.lease)
+                break
+            except UnavailableError:
+                await asyncio.sleep(_POLL)
+        if mine and outcome.error:
+            job.events.append("error", dumps(outcome.error))
+        elif mine and outcome.status != "pending":
+            job.events.append("end", b"null")
+
+    async def _renew_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self._beat)
+            jobs = list(self._jobs.values())
+            try:
+                renewed = {
+                    lease.token: lease for lease in await self._store.renew([job.lease for job in jobs])
+                }
+            except UnavailableError:
+                continue
+            for job in jobs:
+                if lease := renewed.get(job.lease.token):
+                    job.lease = lease
+                elif job.run.run_id in self._jobs:
+                    log.warning("another pod took the run over", run_id=job.run.run_id)
+                    job.cancel(None)
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = asyncio.Event()

@@ -1,0 +1,1 @@
+"""The HTTP API of a pod: what langgraph-sdk calls, health and metrics."""

@@ -1,0 +1,201 @@
+"""Threads and their state."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Literal
+from uuid import uuid4
+
+from langgraph.errors import InvalidUpdateError
+from pydantic import Field
+from starlette.responses import Response
+from starlette.routing import Route
+
+from agent_runtime.errors import ConflictError, InputError, NotFoundError
+from agent_runtime.runs.executor import thread_config
+from agent_runtime.runs.request import CheckpointRef
+from agent_runtime.server.snapshots import checkpoint, snapshot
+from agent_runtime.server.wire import Body, agent_of, key_problem, read, reply
+from agent_runtime.state.records import Thread, ThreadQuery, ThreadStatus
+
+if TYPE_CHECKING:
+    from langchain_core.runnables import RunnableConfig
+    from starlette.requests import Request
+
+    from agent_runtime.agent import Agent
+
+_ID = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
+
+
+class NewThread(Body):
+    thread_id: str | None = Field(default=None, pattern=_ID)
+    metadata: dict[str, Any] = {}
+    if_exists: Literal["raise", "do_nothing"] = "raise"
+
+
+class Search(Body):
+    metadata: dict[str, Any] = {}
+    ids: tuple[str, ...] = ()
+    status: ThreadStatus | None = None
+    limit: int = Field(default=10, ge=1, le=1000)
+    offset: int = Field(default=0, ge=0)
+    sort_by: Literal["thread_id", "status", "created_at", "updated_at"] = "created_at"
+    sort_order: Literal["asc", "desc"] = "desc"
+    select: tuple[str, ...] | None = None
+    values: None = None
+
+
+class Metadata(Body):
+    metadata: dict[str, Any] = {}
+
+
+class StateUpdate(Body):
+    values: Any = None
+    as_node: str | None = None
+    checkpoint: CheckpointRef | None = None
+    checkpoint_id: str | None = None
+
+
+class StateAt(Body):
+    checkpoint: CheckpointRef
+
+
+class History(Body):
+    limit: int = Field(default=10, ge=1, le=1000)
+    before: CheckpointRef | str | None = None
+    metadata: dict[str, Any] = {}
+    checkpoint: CheckpointRef | None = None
+
+
+async def create_thread(request: Request) -> Response:
+    agent, body = agent_of(request), await read(request, NewThread)
+    key_problem(body.metadata)
+    thread = Thread(body.thread_id or str(uuid4()), body.metadata)
+    store = agent.runs.store
+    if not await store.add_thread(thread):
+        if body.if_exists == "raise":
+            raise ConflictError(
+                f"thread {thread.thread_id} exists: use another id, or set if_exists to do_nothing"
+            )
+        thread = await _thread(agent, thread.thread_id)
+    return reply(await describe(agent, thread))
+
+
+async def search_threads(request: Request) -> Response:
+    agent, body = agent_of(request), await read(request, Search)
+    key_problem(body.metadata)
+    query = ThreadQuery(
+        body.metadata, body.ids, body.status, body.limit, body.offset, body.sort_by, body.sort_order == "desc"
+    )
+    threads = await agent.runs.store.threads(query)
+    if body.select is None or "values" in body.select or "interrupts" in body.select:
+        found = [await describe(agent, thread) for thread in threads]
+    else:
+        found = [asdict(thread) for thread in threads]
+    names = set(body.select or ())
+    return reply([{name: one[name] for name in one if name in names} for one in found] if names else found)
+
+
+async def get_thread(request: Request) -> Response:
+    agent = agent_of(request)
+    return reply(await describe(agent, await _thread(agent, request.path_params["thread_id"])))
+
+
+async def update_thread(request: Request) -> Response:
+    agent, body = agent_of(request), await read(request, Metadata)
+    key_problem(body.metadata)
+    thread = await agent.runs.store.update_thread(request.path_params["thread_id"], body.metadata)
+    if thread is None:
+        raise _missing(request.path_params["thread_id"])
+    return reply(await describe(agent, thread))
+
+
+async def delete_thread(request: Request) -> Response:
+    await agent_of(request).runs.delete_thread(request.path_params["thread_id"])
+    return Response(status_code=204)
+
+
+async def get_state(request: Request) -> Response:
+    agent, thread_id = agent_of(request), request.path_params["thread_id"]
+    await _thread(agent, thread_id)
+    config = _at(thread_id, request.path_params.get("checkpoint_id"))
+    subgraphs = request.query_params.get("subgraphs", "").lower() == "true"
+    return reply(snapshot(await agent.graph.aget_state(config, subgraphs=subgraphs), thread_id))
+
+
+async def get_state_at(request: Request) -> Response:
+    agent, thread_id = agent_of(request), request.path_params["thread_id"]
+    body = await read(request, StateAt)
+    await _thread(agent, thread_id)
+    state = await agent.graph.aget_state(
+        _at(thread_id, body.checkpoint.checkpoint_id, body.checkpoint.checkpoint_ns)
+    )
+    return reply(snapshot(state, thread_id))
+
+
+async def update_state(request: Request) -> Response:
+    agent, thread_id = agent_of(request), request.path_params["thread_id"]
+    body = await read(request, StateUpdate)
+    thread = await _thread(agent, thread_id)
+    if thread.status == "busy":
+        raise ConflictError(f"thread {thread_id} is busy: wait for its run to end")
+    values = agent.runs.check_input(body.values)
+    identifier = body.checkpoint_id or (body.checkpoint.checkpoint_id if body.checkpoint else None)
+    try:
+        config = await agent.graph.aupdate_state(_at(thread_id, identifier), values, as_node=body.as_node)
+    except InvalidUpdateError as error:
+        raise InputError(f"the state can't be updated so: {error}") from error
+    return reply({"checkpoint": checkpoint(config, thread_id)})
+
+
+async def get_history(request: Request) -> Response:
+    agent, thread_id = agent_of(request), request.path_params["thread_id"]
+    body = await read(request, History)
+    await _thread(agent, thread_id)
+    before = body.before.checkpoint_id if isinstance(body.before, CheckpointRef) else body.before
+    states = agent.graph.aget_state_history(
+        _at(thread_id, body.checkpoint.checkpoint_id if body.checkpoint else None),
+        filter=body.metadata or None,
+        before=_at(thread_id, before) if before else None,
+        limit=body.limit,
+    )
+    return reply([snapshot(state, thread_id) async for state in states])
+
+
+async def describe(agent: Agent, thread: Thread) -> dict[str, Any]:
+    """A thread with the values of its newest checkpoint."""
+    state = await agent.graph.aget_state(thread_config(thread.thread_id))
+    interrupts = {task.id: list(task.interrupts) for task in state.tasks if task.interrupts}
+    return {**asdict(thread), "values": state.values or None, "interrupts": interrupts}
+
+
+async def _thread(agent: Agent, thread_id: str) -> Thread:
+    thread = await agent.runs.store.thread(thread_id)
+    if thread is None:
+        raise _missing(thread_id)
+    return thread
+
+
+def _missing(thread_id: str) -> NotFoundError:
+    return NotFoundError(f"there is no thread {thread_id}")
+
+
+def _at(thread_id: str, checkpoint_id: str | None, namespace: str = "") -> RunnableConfig:
+    config = thread_config(thread_id)
+    if checkpoint_id:
+        config["configurable"] |= {"checkpoint_id": checkpoint_id, "checkpoint_ns": namespace}
+    return config
+
+
+routes = [
+    Route("/threads", create_thread, methods=["POST"]),
+    Route("/threads/search", search_threads, methods=["POST"]),
+    Route("/threads/{thread_id}", get_thread, methods=["GET"]),
+    Route("/threads/{thread_id}", update_thread, methods=["PATCH"]),
+    Route("/threads/{thread_id}", delete_thread, methods=["DELETE"]),
+    Route("/threads/{thread_id}/state", get_state, methods=["GET"]),
+    Route("/threads/{thread_id}/state", update_state, methods=["POST"]),
+    Route("/threads/{thread_id}/state/checkpoint", get_state_at, methods=["POST"]),
+    Route("/threads/{thread_id}/state/{checkpoint_id}", get_state, methods=["GET"]),
+    Route("/threads/{thread_id}/history", get_history, methods=["POST"]),
+]

@@ -1,0 +1,89 @@
+"""Requests in, answers out."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from agent_runtime.errors import InputError
+from agent_runtime.runs.encode import dumps
+from agent_runtime.runs.service import Caller
+from agent_runtime.workflow.peer import HOPS_HEADER, MAX_HOPS
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from agent_runtime.agent import Agent
+
+Model = TypeVar("Model", bound=BaseModel)
+
+_PASSED_ON = ("traceparent", "tracestate")
+
+
+class Body(BaseModel):
+    """Base of request bodies; unknown fields are let through for newer clients."""
+
+    model_config = ConfigDict(extra="ignore")
+
+
+def agent_of(request: Request) -> Agent:
+    """The agent that this server serves."""
+    agent: Agent = request.app.state.agent
+    return agent
+
+
+def reply(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
+    """A JSON answer."""
+    return Response(dumps(value), status, headers, media_type="application/json")
+
+
+async def read(request: Request, model: type[Model]) -> Model:
+    """The body.
+
+    Raises:
+        HTTPException: 413, it is larger than the limit.
+        InputError: It is no JSON.
+        ValidationError: It has the wrong shape.
+    """
+    limit = agent_of(request).settings.max_body_bytes
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise HTTPException(413, f"the body is larger than {limit} bytes")
+    try:
+        value = json.loads(body) if body else {}
+    except ValueError as error:
+        raise InputError(f"the body is no JSON: {error}") from None
+    return model.model_validate(value)
+
+
+def caller(request: Request) -> Caller:
+    """Who asks, and what is passed on to the agents and tools that the run calls."""
+    hops = request.headers.get(HOPS_HEADER, "0")
+    count = int(hops) if hops.isdecimal() else 0
+    if count > MAX_HOPS:
+        raise InputError(
+            f"{MAX_HOPS} agents have asked each other in turn already: look for a cycle between agents"
+        )
+    passed = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
+    return Caller(count, passed, request.headers.get("idempotency-key"))
+
+
+def number(request: Request, name: str, default: int, largest: int) -> int:
+    """A number in the query, from 0 to `largest`."""
+    text = request.query_params.get(name, str(default))
+    if not text.isdecimal() or int(text) > largest:
+        raise InputError(f"the query parameter {name} must be a number from 0 to {largest}")
+    return int(text)
+
+
+def key_problem(metadata: dict[str, Any]) -> None:
+    """Refuses metadata names that MongoDB would take for paths or operators."""
+    for name in metadata:
+        if not name or name.startswith("$") or "." in name or "\0" in name:
+            raise InputError(f"`metadata` can't have the name {name!r}: use no dot, and no $ at the start")

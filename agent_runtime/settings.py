@@ -1,0 +1,85 @@
+"""What the pod's environment says. No other module reads it."""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from agent_runtime.errors import ConfigError
+from agent_runtime.spec.secret import SECRETS_DIR
+
+_LIBRARY_DEFAULTS = {
+    # Nothing leaves the pod unasked.
+    "LANGSMITH_TRACING": "false",
+    # Checkpoints are data: no class named in one is imported.
+    "LANGGRAPH_STRICT_MSGPACK": "true",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Settings of one pod. Times are in seconds."""
+
+    config_file: Path = Path("/etc/apm/agent.json")
+    secrets_dir: Path = SECRETS_DIR
+    termination_log: Path = Path("/dev/termination-log")
+    host: str = "0.0.0.0"  # noqa: S104 - a pod is reached at its own address
+    port: int = 8080
+    pod_name: str = ""
+    log_level: str = "info"
+    log_format: str = "json"
+    max_runs: int = 32
+    """Runs that execute at the same time."""
+    threads: int = 32
+    """Threads for blocking calls to MongoDB."""
+    max_body_bytes: int = 1 << 20
+    lease_timeout: float = 10.0
+    """How long a run's owner may show no sign of life before another pod takes the run over."""
+    drain_delay: float = 5.0
+    """Pause between SIGTERM and closing the port, until no Service sends requests here any more."""
+    drain_timeout: float = 40.0
+    """How long open requests may take after that; with the pause below the pod's grace of 60 s."""
+
+    @classmethod
+    def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Reads `APM_*`, `HOST`, `PORT` and `POD_NAME`.
+
+        Raises:
+            ConfigError: A variable's value is not a number where one is needed.
+        """
+        env = os.environ if environ is None else environ
+        return cls(
+            config_file=Path(env.get("APM_CONFIG", str(cls.config_file))),
+            secrets_dir=Path(env.get("APM_SECRETS_DIR", str(cls.secrets_dir))),
+            termination_log=Path(env.get("APM_TERMINATION_LOG", str(cls.termination_log))),
+            host=env.get("HOST", cls.host),
+            port=int(_number(env, "PORT", cls.port)),
+            pod_name=env.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}",
+            log_level=env.get("APM_LOG_LEVEL", cls.log_level).lower(),
+            log_format=env.get("APM_LOG_FORMAT", cls.log_format).lower(),
+            max_runs=int(_number(env, "APM_MAX_RUNS", cls.max_runs)),
+            threads=int(_number(env, "APM_THREADS", cls.threads)),
+            max_body_bytes=int(_number(env, "APM_MAX_BODY_BYTES", cls.max_body_bytes)),
+            lease_timeout=_number(env, "APM_LEASE_TIMEOUT_SECONDS", cls.lease_timeout),
+            drain_delay=_number(env, "APM_DRAIN_DELAY_SECONDS", cls.drain_delay),
+            drain_timeout=_number(env, "APM_DRAIN_TIMEOUT_SECONDS", cls.drain_timeout),
+        )
+
+
+def apply_library_defaults() -> None:
+    """Sets what LangGraph and LangSmith read at import, unless the user set it. Call before importing them."""
+    for name, value in _LIBRARY_DEFAULTS.items():
+        os.environ.setdefault(name, value)
+
+
+def _number(env: Mapping[str, str], name: str, default: float) -> float:
+    text = env.get(name)
+    if text is None:
+        return default
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError(f"{name} is {text!r}: set it to a number") from None

@@ -1,0 +1,274 @@
+"""State in MongoDB.
+
+Several agents share a database: documents carry the agent's key (`namespace/name`) in their `_id`.
+A lease is taken by inserting a document whose `_id` is the thread, which is atomic on every server that
+speaks the protocol; `findAndModify` is not (FerretDB 1).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any
+
+from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, MongoClient, ReturnDocument
+from pymongo.errors import DuplicateKeyError, PyMongoError
+
+from agent_runtime.errors import UnavailableError
+from agent_runtime.state.records import ACTIVE, Lease, Run, RunStatus, Thread, ThreadQuery, now, thread_status
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+    from datetime import datetime
+
+    from langgraph.checkpoint.base import BaseCheckpointSaver
+
+_SELECTION_TIMEOUT_MS = 2000
+_SOCKET_TIMEOUT_MS = 10_000
+
+
+class MongoStore:
+    """Keeps threads, runs and leases in one database. `uri` is asked for at each connection, so that a new Secret is used."""
+
+    durable = True
+
+    def __init__(self, uri: Callable[[], str], database: str, agent: str, threads: int) -> None:
+        self._uri = uri
+        self._database = database
+        self._agent = agent
+        self._pool_size = threads
+        self._client: AsyncMongoClient[dict[str, Any]] | None = None
+        self._sync: MongoClient[dict[str, Any]] | None = None
+        self._saver: BaseCheckpointSaver[Any] | None = None
+
+    async def prepare(self) -> BaseCheckpointSaver[Any]:
+        async with _answering():
+            db = self._db
+            await db["threads"].create_index([("agent", ASCENDING), ("updated_at", ASCENDING)])
+            await db["threads"].create_index([("agent", ASCENDING), ("created_at", DESCENDING)])
+            await db["runs"].create_index(
+                [("agent", ASCENDING), ("status", ASCENDING), ("created_at", ASCENDING)]
+            )
+            await db["runs"].create_index([("thread", ASCENDING), ("created_at", DESCENDING)])
+            self._saver = await asyncio.to_thread(self._make_saver)
+            return self._saver
+
+    async def ping(self) -> None:
+        async with _answering():
+            await self._db.command("ping")
+
+    async def close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+        if self._sync is not None:
+            await asyncio.to_thread(self._sync.close)
+
+    async def add_thread(self, thread: Thread) -> bool:
+        document = {"_id": self._key(thread.thread_id), "agent": self._agent, **asdict(thread)}
+        return await self._insert("threads", document)
+
+    async def thread(self, thread_id: str) -> Thread | None:
+        async with _answering():
+            return _thread(await self._db["threads"].find_one({"_id": self._key(thread_id)}))
+
+    async def threads(self, query: ThreadQuery) -> list[Thread]:
+        wanted: dict[str, Any] = {"agent": self._agent}
+        wanted |= {f"metadata.{name}": {"$eq": value} for name, value in query.metadata.items()}
+        if query.ids:
+            wanted["_id"] = {"$in": [self._key(name) for name in query.ids]}
+        if query.status:
+            wanted["status"] = query.status
+        order = [(query.sort_by, DESCENDING if query.descending else ASCENDING)]
+        async with _answering():
+            found = self._db["threads"].find(wanted, sort=order, skip=query.offset, limit=query.limit)
+            return [thread async for document in found if (thread := _thread(document))]
+
+    async def update_thread(self, thread_id: str, metadata: dict[str, Any]) -> Thread | None:
+        changes = {f"metadata.{name}": value for name, value in metadata.items()}
+        async with _answering():
+            return _thread(
+                await self._db["threads"].find_one_and_update(
+                    {"_id": self._key(thread_id)},
+                    {"$set": {**changes, "updated_at": now()}},
+                    return_document=ReturnDocument.AFTER,
+                )
+            )
+
+    async def delete_thread(self, thread_id: str) -> None:
+        key = self._key(thread_id)
+        async with _answering():
+            if self._saver is not None:
+                await self._saver.adelete_thread(thread_id)
+            await self._db["runs"].delete_many({"thread": key})
+            await self._db["threads"].delete_one({"_id": key})
+
+    async def idle_since(self, moment: datetime, limit: int) -> list[str]:
+        wanted = {"agent": self._agent, "updated_at": {"$lt": moment}, "status": {"$ne": "busy"}}
+        async with _answering():
+            return [
+                doc["thread_id"]
+                async for doc in self._db["threads"].find(wanted, {"thread_id": 1}, limit=limit)
+            ]
+
+    async def add_run(self, run: Run) -> bool:
+        key = self._key(run.thread_id)
+        document = {"_id": self._key(run.run_id), "agent": self._agent, "thread": key, **asdict(run)}
+        # As text, since clients may send keys and numbers that BSON does not take.
+        document["request"] = json.dumps(run.request)
+        if not await self._insert("runs", document):
+            return False
+        await self._set_thread(run.thread_id, run.status)
+        return True
+
+    async def run(self, thread_id: str, run_id: str) -> Run | None:
+        async with _answering():
+            wanted = {"_id": self._key(run_id), "thread": self._key(thread_id)}
+            return _run(await self._db["runs"].find_one(wanted))
+
+    async def runs(self, thread_id: str, status: RunStatus | None, limit: int, offset: int) -> list[Run]:
+        wanted = {"thread": self._key(thread_id), **({"status": status} if status else {})}
+        return await self._find_runs(wanted, DESCENDING, limit, offset)
+
+    async def active_runs(self, limit: int) -> list[Run]:
+        return await self._find_runs(
+            {"agent": self._agent, "status": {"$in": list(ACTIVE)}}, ASCENDING, limit
+        )
+
+    async def first_active(self, thread_id: str) -> Run | None:
+        wanted = {"thread": self._key(thread_id), "status": {"$in": list(ACTIVE)}}
+        found = await self._find_runs(wanted, ASCENDING, 1)
+        return found[0] if found else None
+
+    async def start_run(self, run: Run, token: str) -> Run | None:
+        started = replace(run, status="running", attempt=run.attempt + 1, lease=token, updated_at=now())
+        changes = {
+            "status": started.status,
+            "attempt": started.attempt,
+            "lease": token,
+            "updated_at": started.updated_at,
+        }
+        return started if await self._update_run(run, {"status": {"$in": list(ACTIVE)}}, changes) else None
+
+    async def end_run(self, run: Run, status: RunStatus, error: dict[str, str] | None) -> bool:
+        changes = {"status": status, "error": error, "updated_at": now()}
+        if not await self._update_run(run, {"lease": run.lease, "status": {"$in": list(ACTIVE)}}, changes):
+            return False
+        follower = await self.first_active(run.thread_id)
+        await self._set_thread(run.thread_id, follower.status if follower else status)
+        return True
+
+    async def delete_run(self, run: Run) -> None:
+        async with _answering():
+            await self._db["runs"].delete_one({"_id": self._key(run.run_id)})
+
+    async def claim(self, lease: Lease) -> bool:
+        document = {
+            "_id": self._key(lease.thread_id),
+            "thread_id": lease.thread_id,
+            "token": lease.token,
+            "beat": 0,
+        }
+        return await self._insert("leases", document)
+
+    async def leases(self, thread_ids: Sequence[str]) -> list[Lease]:
+        async with _answering():
+            found = self._db["leases"].find({"_id": {"$in": [self._key(name) for name in thread_ids]}})
+            return [Lease(doc["thread_id"], doc["token"], doc["beat"]) async for doc in found]
+
+    async def renew(self, held: Sequence[Lease]) -> list[Lease]:
+        renewed = []
+        async with _answering():
+            for lease in held:
+                wanted = {"_id": self._key(lease.thread_id), "token": lease.token}
+                result = await self._db["leases"].update_one(wanted, {"$set": {"beat": lease.beat + 1}})
+                if result.matched_count:
+                    renewed.append(replace(lease, beat=lease.beat + 1))
+        return renewed
+
+    async def release(self, lease: Lease) -> bool:
+        async with _answering():
+            wanted = {"_id": self._key(lease.thread_id), "token": lease.token}
+            return (await self._db["leases"].delete_one(wanted)).deleted_count == 1
+
+    @property
+    def _db(self) -> Any:
+        if self._client is None:
+            self._client = AsyncMongoClient(
+                self._uri(),
+                tz_aware=True,
+                serverSelectionTimeoutMS=_SELECTION_TIMEOUT_MS,
+                connectTimeoutMS=_SELECTION_TIMEOUT_MS,
+                socketTimeoutMS=_SOCKET_TIMEOUT_MS,
+                appname="apm-agent",
+            )
+        return self._client[self._database]
+
+    def _make_saver(self) -> BaseCheckpointSaver[Any]:
+        from agent_runtime.state.saver import AgentSaver  # noqa: PLC0415 - slow to import, and only needed here
+
+        if self._sync is None:
+            self._sync = MongoClient(
+                self._uri(),
+                serverSelectionTimeoutMS=_SELECTION_TIMEOUT_MS,
+                connectTimeoutMS=_SELECTION_TIMEOUT_MS,
+                socketTimeoutMS=_SOCKET_TIMEOUT_MS,
+                maxPoolSize=self._pool_size,
+                appname="apm-agent",
+            )
+        return AgentSaver(self._sync, self._database, self._agent)
+
+    def _key(self, identifier: str) -> str:
+        return f"{self._agent}/{identifier}"
+
+    async def _insert(self, collection: str, document: dict[str, Any]) -> bool:
+        async with _answering():
+            try:
+                await self._db[collection].insert_one(document)
+            except DuplicateKeyError:
+                return False
+            return True
+
+    async def _find_runs(self, wanted: dict[str, Any], order: int, limit: int, offset: int = 0) -> list[Run]:
+        async with _answering():
+            found = self._db["runs"].find(wanted, sort=[("created_at", order)], limit=limit, skip=offset)
+            return [run async for document in found if (run := _run(document))]
+
+    async def _update_run(self, run: Run, condition: dict[str, Any], changes: dict[str, Any]) -> bool:
+        async with _answering():
+            wanted = {"_id": self._key(run.run_id), **condition}
+            return bool((await self._db["runs"].update_one(wanted, {"$set": changes})).matched_count)
+
+    async def _set_thread(self, thread_id: str, status: RunStatus) -> None:
+        changes = {"status": thread_status(status), "updated_at": now()}
+        async with _answering():
+            await self._db["threads"].update_one({"_id": self._key(thread_id)}, {"$set": changes})
+
+
+@asynccontextmanager
+async def _answering() -> AsyncIterator[None]:
+    """Turns the driver's errors into one that names no address and no credentials."""
+    try:
+        yield
+    except PyMongoError as error:
+        raise UnavailableError(f"MongoDB can't be used: {_reason(error)}") from error
+
+
+def _reason(error: PyMongoError) -> str:
+    code = getattr(error, "code", None)
+    name = (getattr(error, "details", None) or {}).get("codeName")
+    return f"{type(error).__name__}" + (f" ({name or code})" if name or code else "")
+
+
+def _thread(document: dict[str, Any] | None) -> Thread | None:
+    if document is None:
+        return None
+    return Thread(**{name: document[name] for name in Thread.__dataclass_fields__})
+
+
+def _run(document: dict[str, Any] | None) -> Run | None:
+    if document is None:
+        return None
+    fields = {name: document[name] for name in Run.__dataclass_fields__}
+    return Run(**{**fields, "request": json.loads(document["request"])})

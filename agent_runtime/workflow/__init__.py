@@ -1,0 +1,1 @@
+"""From a workflow of the spec to a LangGraph graph."""

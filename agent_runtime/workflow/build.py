@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from agent_runtime.errors import ConfigError
+from agent_runtime.spec.checks import check
+
+if TYPE_CHECKING:
+    import httpx
+    from langgraph.graph.state import CompiledStateGraph
+
+    from agent_runtime.outbound import Secrets
+    from agent_runtime.spec.agent import RuntimeConfig
+
+
+def build_graph(config: RuntimeConfig, http: httpx.AsyncClient, secrets: Secrets) -> CompiledStateGraph[Any]:
+    """The agent's graph, from its workflow or the user's own code, without a checkpointer.
+
+    Raises:
+        ConfigError: The spec has problems, or the graph can't be loaded.
+    """
+    if problems := check(config.spec):
+        more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+        raise ConfigError(f"{problems[0].path}: {problems[0].message}{more}")
+    if config.spec.graph is not None:
+        from agent_runtime.workflow.own_graph import load_graph  # noqa: PLC0415 - loaded only where it is used
+
+        return load_graph(config.spec.graph)
+    from agent_runtime.models.registry import build as build_models  # noqa: PLC0415 - likewise
+    from agent_runtime.workflow.compile import compile_workflow  # noqa: PLC0415 - likewise
+    from agent_runtime.workflow.parts import Services  # noqa: PLC0415 - likewise
+
+    models = build_models(config.spec.models, http, secrets)
+    return compile_workflow(config.spec, Services(http, secrets, models, config.peers))

@@ -1,0 +1,158 @@
+"""The channels of a workflow's state, and how writes to them meet."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING, Annotated, Any, TypedDict
+
+from langchain_core.messages import convert_to_messages
+from langgraph.channels import BinaryOperatorAggregate, LastValue
+from langgraph.graph.message import add_messages
+
+from agent_runtime.errors import WorkflowError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Self
+
+    from agent_runtime.spec.channel import ChannelSpec
+
+_PYTHON_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "array": (list,),
+    "object": (dict,),
+}
+
+
+class DefaultValue(LastValue[Any]):
+    """Keeps the last value written, and begins with a default."""
+
+    __slots__ = ("initial",)
+
+    def __init__(self, initial: Any, key: str = "") -> None:
+        super().__init__(Any, key)
+        self.initial = initial
+        self.value = copy.deepcopy(initial)
+
+    def copy(self) -> Self:
+        return self.from_checkpoint(self.value)
+
+    def from_checkpoint(self, checkpoint: Any) -> Self:
+        restored = LastValue[Any](Any).from_checkpoint(checkpoint)
+        same = self.__class__(self.initial, self.key)
+        if restored.is_available():
+            same.value = restored.value
+        return same
+
+
+class DefaultAggregate(BinaryOperatorAggregate[Any]):
+    """Reduces all values written, and begins with a default."""
+
+    __slots__ = ("initial",)
+
+    def __init__(self, operator: Callable[[Any, Any], Any], initial: Any) -> None:
+        super().__init__(Any, operator)  # type: ignore[arg-type]
+        self.initial = initial
+        self.value = copy.deepcopy(initial)
+
+    def copy(self) -> Self:
+        same = self.__class__(self.operator, None)
+        same.key, same.initial, same.value = self.key, self.initial, self.value
+        return same
+
+    def from_checkpoint(self, checkpoint: Any) -> Self:
+        restored = BinaryOperatorAggregate(Any, self.operator).from_checkpoint(checkpoint)  # type: ignore[arg-type]
+        same = self.__class__(self.operator, self.initial)
+        same.key = self.key
+        if restored.is_available():
+            same.value = restored.value
+        return same
+
+
+def schema(name: str, channels: Mapping[str, ChannelSpec]) -> type:
+    """The state type that LangGraph builds the channels from."""
+    fields = {key: Annotated[Any, _channel(channel)] for key, channel in channels.items()}
+    return TypedDict(name, fields, total=False)  # type: ignore[operator, no-any-return]
+
+
+def fit(name: str, channel: ChannelSpec, value: Any) -> Any:
+    """A value as the channel takes it.
+
+    Raises:
+        WorkflowError: It is of another type than the channel's.
+    """
+    if channel.type == "any" or (value is None and channel.reduce in {None, "replace"}):
+        return value
+    if channel.type == "messages":
+        return _messages(name, value)
+    if channel.reduce == "append" and not isinstance(value, list):
+        return [value]
+    if channel.type == "integer" and isinstance(value, float) and value.is_integer():
+        return int(value)
+    expected = _PYTHON_TYPES[channel.type]
+    if isinstance(value, expected) and (channel.type == "boolean" or not isinstance(value, bool)):
+        return value
+    raise WorkflowError(f"channel `{name}` is of type {channel.type} and can't keep {_type_name(value)}")
+
+
+def _messages(name: str, value: Any) -> Any:
+    given = value if isinstance(value, list) else [value]
+    try:
+        return convert_to_messages([("user", item) if isinstance(item, str) else item for item in given])
+    except (ValueError, TypeError, NotImplementedError):
+        raise WorkflowError(
+            f"channel `{name}` takes messages such as {{role: user, content: text}}, and got something else"
+        ) from None
+
+
+def _channel(channel: ChannelSpec) -> LastValue[Any] | BinaryOperatorAggregate[Any]:
+    if channel.type == "messages":
+        return DefaultAggregate(add_messages, add_messages([], channel.default or []))  # type: ignore[arg-type]
+    match channel.reduce:
+        case "append":
+            return DefaultAggregate(_append, channel.default or [])
+        case "union":
+            return DefaultAggregate(_union, channel.default or [])
+        case "merge":
+            return DefaultAggregate(_merge, channel.default or {})
+        case "sum":
+            return DefaultAggregate(_sum, channel.default or 0)
+        case "max":
+            return DefaultAggregate(_max, channel.default)
+        case _:
+            return LastValue(Any) if channel.default is None else DefaultValue(channel.default)
+
+
+def _append(old: list[Any], new: list[Any]) -> list[Any]:
+    return [*old, *new]
+
+
+def _union(old: list[Any], new: list[Any]) -> list[Any]:
+    return [*old, *(item for number, item in enumerate(new) if item not in old and item not in new[:number])]
+
+
+def _merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    return {**old, **new}
+
+
+def _sum(old: float, new: float) -> float:
+    return old + new
+
+
+def _max(old: float | None, new: float) -> float:
+    return new if old is None else max(old, new)
+
+
+def _type_name(value: Any) -> str:
+    names = {
+        bool: "a boolean",
+        int: "an integer",
+        float: "a number",
+        str: "a string",
+        list: "an array",
+        dict: "an object",
+    }
+    return "null" if value is None else names.get(type(value), type(value).__name__)

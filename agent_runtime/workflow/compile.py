@@ -1,0 +1,102 @@
+"""A workflow of the spec as a LangGraph graph."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from langgraph.errors import NodeError
+from langgraph.graph import StateGraph
+from langgraph.types import Command
+
+from agent_runtime.errors import ConfigError
+from agent_runtime.spec.expression import ExpressionError
+from agent_runtime.spec.node import AgentNode, ModelNode, SetNode, ToolNode, WorkflowNode
+from agent_runtime.spec.scalars import seconds
+from agent_runtime.workflow.channels import schema
+from agent_runtime.workflow.edges import connect, target
+from agent_runtime.workflow.http_tool import HTTPToolCaller
+from agent_runtime.workflow.nodes import agent, model, set_values, tool
+from agent_runtime.workflow.nodes import workflow as sub_workflow
+from agent_runtime.workflow.parts import Parts
+from agent_runtime.workflow.policies import kind, retry_policy
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from langgraph.graph.state import CompiledStateGraph
+
+    from agent_runtime.spec.agent import AgentSpec
+    from agent_runtime.spec.node import Node
+    from agent_runtime.spec.workflow import SubWorkflowSpec, WorkflowSpec
+    from agent_runtime.workflow.parts import NodeFunction, Services
+
+log = structlog.get_logger()
+
+
+def compile_workflow(spec: AgentSpec, services: Services) -> CompiledStateGraph[Any]:
+    """The graph of `spec.workflow`, without a checkpointer.
+
+    Raises:
+        ConfigError: An expression or a JSON Schema is not valid, or a name leads nowhere.
+    """
+    if spec.workflow is None:
+        raise ConfigError("the config has no workflow")
+    subs = {sub.name: sub for sub in spec.workflows}
+    try:
+        return _compile("agent", spec.workflow, services, subs)
+    except (ExpressionError, ValueError, KeyError) as error:
+        raise ConfigError(f"the workflow can't be built: {error}") from error
+
+
+def _compile(
+    name: str, workflow: WorkflowSpec, services: Services, subs: Mapping[str, SubWorkflowSpec]
+) -> CompiledStateGraph[Any]:
+    tools = {tool.name: HTTPToolCaller(tool, services.http, services.secrets) for tool in workflow.tools}
+    parts = Parts(workflow, services, tools)
+    graph: StateGraph[Any] = StateGraph(schema("State", workflow.state))
+    for node in workflow.nodes:
+        retry = node.retry or workflow.defaults.retry
+        limit = node.timeout or workflow.defaults.timeout
+        graph.add_node(
+            node.name,
+            _function(node, parts, subs),
+            defer=node.defer,
+            retry_policy=retry_policy(retry),
+            timeout=seconds(limit) if limit else None,
+            error_handler=_handler(target(node.on_error)) if node.on_error else None,
+        )
+    connect(graph, parts)
+    return graph.compile(name=name)
+
+
+def _function(node: Node, parts: Parts, subs: Mapping[str, SubWorkflowSpec]) -> NodeFunction:
+    match node:
+        case ModelNode():
+            return model.build(node, parts)
+        case SetNode():
+            return set_values.build(node, parts)
+        case ToolNode():
+            return tool.build(node, parts)
+        case AgentNode():
+            return agent.build(node, parts)
+        case WorkflowNode():
+            sub = subs[node.with_.ref]
+            others = {name: spec for name, spec in subs.items() if name != sub.name}
+            return sub_workflow.build(sub, _compile(sub.name, sub, parts.services, others), parts)
+
+
+def _handler(goto: str) -> Callable[..., Any]:
+    async def handle(state: dict[str, Any], error: NodeError) -> Command[Any]:  # noqa: ARG001 - LangGraph passes the state
+        log.warning(
+            "node failed, going on",
+            node=error.node,
+            goto=goto,
+            kind=kind(error.error),
+            error=str(error.error),
+        )
+        return Command(goto=goto)
+
+    # LangGraph looks for the type itself, not for its name, to know that the handler wants the error.
+    handle.__annotations__["error"] = NodeError
+    return handle

@@ -1,0 +1,100 @@
+"""Calls to other agents."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from agent_runtime import outbound
+from agent_runtime.errors import CallError, CallErrorKind, WorkflowError
+
+if TYPE_CHECKING:
+    import httpx
+
+HOPS_HEADER = "apm-hops"
+MAX_HOPS = 8
+"""Longest chain of agents that ask each other; ends cycles between agents."""
+
+_ATTEMPTS = 4
+_LONGEST_PAUSE = 10.0
+
+
+@dataclass(frozen=True)
+class PeerAnswer:
+    """What another agent's run ended with; `text` is its last message, if it has messages."""
+
+    text: str | None
+    values: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Peer:
+    """Another agent, reached at its Service. `timeout` is in seconds."""
+
+    name: str
+    url: str
+    http: httpx.AsyncClient
+    timeout: float
+
+    async def ask(self, thread: str, text: str, key: str) -> PeerAnswer:
+        """Runs the other agent on `text` and waits for its answer.
+
+        A repeated call with the same `key` joins the first one's run, so it is safe to try again.
+
+        Raises:
+            CallError: The agent could not be reached, or its run failed.
+            WorkflowError: The chain of agents is too long.
+        """
+        hops = outbound.baggage.get().hops + 1
+        if hops > MAX_HOPS:
+            raise WorkflowError(
+                f"agent {self.name} was not asked: {MAX_HOPS} agents have asked each other in turn already; "
+                "look for a cycle between agents"
+            )
+        headers = {**outbound.baggage.get().headers, HOPS_HEADER: str(hops), "idempotency-key": key}
+        body = {
+            "assistant_id": "agent",
+            "input": {"messages": [{"role": "user", "content": text}]},
+            "if_not_exists": "create",
+            "multitask_strategy": "enqueue",
+            "on_disconnect": "continue",
+        }
+        answer = await outbound.retried(
+            lambda: outbound.request(
+                self.http,
+                "POST",
+                f"{self.url.rstrip('/')}/threads/{thread}/runs/wait",
+                what=f"agent {self.name}",
+                timeout=self.timeout,
+                headers=headers,
+                body=body,
+            ),
+            attempts=_ATTEMPTS,
+            longest_pause=_LONGEST_PAUSE,
+        )
+        return _parse(answer, self.name)
+
+
+def _parse(body: bytes, name: str) -> PeerAnswer:
+    try:
+        values = json.loads(body)
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        raise CallError(CallErrorKind.BAD_ANSWER, f"agent {name} gave an answer that is no state")
+    if failure := values.get("__error__"):
+        raise CallError(
+            CallErrorKind.SERVER,
+            f"the run of agent {name} failed: {failure.get('message', 'no reason given')}",
+        )
+    messages = values.get("messages") or []
+    last = messages[-1] if messages else {}
+    return PeerAnswer(_content(last) if last.get("type") == "ai" else None, values)
+
+
+def _content(message: dict[str, Any]) -> str:
+    content = message.get("content") or ""
+    if isinstance(content, str):
+        return content
+    return "".join(block.get("text", "") for block in content if isinstance(block, dict))
