@@ -130,9 +130,7 @@ class Agent:
         query = ThreadQuery(metadata={TEMPORARY: True}, limit=_SWEPT, sort_by="updated_at", descending=False)
         limit = now() - _TEMPORARY_LIFE
         stateless = await self.store.threads(query)
-        old += [
-            thread.thread_id for thread in stateless if thread.updated_at < limit and thread.status != "busy"
-        ]
+        old += [thread.thread_id for thread in stateless if thread.updated_at < limit and thread.status != "busy"]
         for thread_id in old:
             await self.store.delete_thread(thread_id)
         if old:

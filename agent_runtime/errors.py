@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class CallErrorKind(StrEnum):
-    """Kinds of failed outgoing calls; the first four are the ones `retry.on` names."""
+    """Kinds of failed outgoing calls; the first four are the ones `retry.errors` names."""
 
     TIMEOUT = "Timeout"
     CONNECTION = "Connection"

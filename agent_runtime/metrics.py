@@ -29,9 +29,7 @@ class Metrics:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         PlatformCollector(registry=self.registry)
-        self._runs = Counter(
-            "apm_agent_runs", "Runs that ended here, by status.", ["status"], registry=self.registry
-        )
+        self._runs = Counter("apm_agent_runs", "Runs that ended here, by status.", ["status"], registry=self.registry)
         self._seconds = Histogram(
             "apm_agent_run_duration_seconds",
             "Time that runs took.",
@@ -54,9 +52,7 @@ class Metrics:
             ["handler", "code"],
             registry=self.registry,
         )
-        self._open = Gauge(
-            "apm_agent_http_requests_open", "HTTP requests being answered.", registry=self.registry
-        )
+        self._open = Gauge("apm_agent_http_requests_open", "HTTP requests being answered.", registry=self.registry)
         self.loop_lag = Gauge(
             "apm_agent_event_loop_lag_seconds",
             "Time the event loop last took to answer.",

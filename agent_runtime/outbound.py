@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-RETRIED = frozenset(
-    {CallErrorKind.TIMEOUT, CallErrorKind.CONNECTION, CallErrorKind.RATE_LIMIT, CallErrorKind.SERVER}
-)
+RETRIED = frozenset({CallErrorKind.TIMEOUT, CallErrorKind.CONNECTION, CallErrorKind.RATE_LIMIT, CallErrorKind.SERVER})
 MAX_ANSWER_BYTES = 4 << 20
 """Largest answer that is read; a bigger one fails the call instead of filling the pod's memory."""
 
@@ -38,11 +36,12 @@ class Baggage:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-baggage: ContextVar[Baggage] = ContextVar("baggage", default=Baggage())
+_NONE = Baggage()
+baggage: ContextVar[Baggage] = ContextVar("baggage", default=_NONE)
 
 
 def client() -> httpx.AsyncClient:
-    """A client for all outgoing calls of the process. Redirects are not followed: they could leave the allowed hosts."""
+    """A client for all outgoing calls. Redirects are not followed: they could leave the allowed hosts."""
     return httpx.AsyncClient(follow_redirects=False, limits=httpx.Limits(max_connections=200))
 
 
@@ -97,7 +96,10 @@ async def request(
 
 
 async def retried(call: Callable[[], Awaitable[T]], *, attempts: int, longest_pause: float) -> T:
-    """Calls until it succeeds, at most `attempts` times, with backoff; honours a `Retry-After` up to `longest_pause` seconds."""
+    """Calls until it succeeds, at most `attempts` times, with backoff.
+
+    A `Retry-After` of up to `longest_pause` seconds is honoured; a longer one ends the attempts.
+    """
     async for attempt in stamina.retry_context(
         on=lambda error: pause(error, longest_pause), attempts=attempts, timeout=None, wait_initial=0.2
     ):
@@ -122,9 +124,7 @@ def check(answer: httpx.Response, what: str) -> None:
         return
     retry_after = _retry_after(answer.headers.get("retry-after"))
     if status == HTTPStatus.TOO_MANY_REQUESTS:
-        raise CallError(
-            CallErrorKind.RATE_LIMIT, f"{what} allows no more requests now (429)", retry_after=retry_after
-        )
+        raise CallError(CallErrorKind.RATE_LIMIT, f"{what} allows no more requests now (429)", retry_after=retry_after)
     if status in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
         raise CallError(CallErrorKind.AUTHENTICATION, f"{what} refused the credentials ({status})")
     if status == HTTPStatus.REQUEST_TIMEOUT:
@@ -146,9 +146,7 @@ async def _read(answer: httpx.Response, what: str) -> bytes:
     async for chunk in answer.aiter_bytes():
         chunks += chunk
         if len(chunks) > MAX_ANSWER_BYTES:
-            raise CallError(
-                CallErrorKind.BAD_ANSWER, f"{what} answered more than {MAX_ANSWER_BYTES >> 20} MiB"
-            )
+            raise CallError(CallErrorKind.BAD_ANSWER, f"{what} answered more than {MAX_ANSWER_BYTES >> 20} MiB")
     return bytes(chunks)
 
 

@@ -118,9 +118,7 @@ class OpenAIChatModel(BaseChatModel):
         ref = self.spec.api_key_secret_ref
         return {"authorization": f"Bearer {self.secrets.read(ref)}"} if ref else {}
 
-    def _body(
-        self, messages: Sequence[BaseMessage], stop: list[str] | None, extra: dict[str, Any]
-    ) -> dict[str, Any]:
+    def _body(self, messages: Sequence[BaseMessage], stop: list[str] | None, extra: dict[str, Any]) -> dict[str, Any]:
         settings = {
             "temperature": self.spec.temperature,
             "max_tokens": self.spec.max_tokens,
@@ -136,9 +134,7 @@ class OpenAIChatModel(BaseChatModel):
 
     async def _open(self, body: dict[str, Any]) -> httpx.Response:
         headers = {**self._headers(), "accept": "text/event-stream"}
-        request = self.http.build_request(
-            "POST", self._url, json=body, headers=headers, timeout=self._timeout
-        )
+        request = self.http.build_request("POST", self._url, json=body, headers=headers, timeout=self._timeout)
         try:
             answer = await self.http.send(request, stream=True)
         except httpx.HTTPError as error:
@@ -186,9 +182,7 @@ def _chunk(event: dict[str, Any], what: str) -> AIMessageChunk:
             ],
         )
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
-        raise CallError(
-            CallErrorKind.BAD_ANSWER, f"{what} streamed something that is no chat completion"
-        ) from error
+        raise CallError(CallErrorKind.BAD_ANSWER, f"{what} streamed something that is no chat completion") from error
 
 
 def _parse(text: str | bytes, what: str) -> dict[str, Any]:

@@ -120,14 +120,12 @@ class ScriptedChatModel(BaseChatModel):
         text = rule.reply.render(**variables)
         count = len(text.split())
         tokens = {"input_tokens": 0, "output_tokens": count, "total_tokens": count}
-        return AIMessage(content=text, tool_calls=calls, usage_metadata=tokens)  # type: ignore[arg-type]
+        return AIMessage(content=text, tool_calls=calls, usage_metadata=tokens)
 
 
 def _variables(messages: Sequence[BaseMessage]) -> dict[str, Any]:
     heard = [
-        message
-        for message in messages
-        if isinstance(message, HumanMessage | ToolMessage) and not is_handover(message)
+        message for message in messages if isinstance(message, HumanMessage | ToolMessage) and not is_handover(message)
     ]
     return {
         "prompt": "\n".join(message.text for message in messages if isinstance(message, SystemMessage)),
@@ -140,8 +138,7 @@ def _pieces(message: AIMessage) -> list[AIMessageChunk]:
     """The answer word by word, then its tool calls, as a streaming endpoint would send it."""
     words = str(message.text).split(" ")
     pieces = [
-        AIMessageChunk(content=word if number == len(words) - 1 else f"{word} ")
-        for number, word in enumerate(words)
+        AIMessageChunk(content=word if number == len(words) - 1 else f"{word} ") for number, word in enumerate(words)
     ]
     calls = [
         tool_call_chunk(name=call["name"], args=json.dumps(call["args"]), id=call["id"], index=number)

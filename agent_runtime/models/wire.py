@@ -64,9 +64,7 @@ def from_wire(answer: Any, what: str) -> AIMessage:
             },
         )
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
-        raise CallError(
-            CallErrorKind.BAD_ANSWER, f"{what} gave an answer that is no chat completion"
-        ) from error
+        raise CallError(CallErrorKind.BAD_ANSWER, f"{what} gave an answer that is no chat completion") from error
 
 
 def usage(counts: dict[str, Any] | None) -> UsageMetadata | None:
@@ -92,9 +90,7 @@ def parse_calls(calls: Sequence[dict[str, Any]]) -> tuple[list[ToolCall], list[I
             valid.append(ToolCall(name=name, args=arguments, id=identifier, type="tool_call"))
         else:
             reason = "the arguments are no JSON object"
-            invalid.append(
-                InvalidToolCall(name=name, args=text, id=identifier, error=reason, type="invalid_tool_call")
-            )
+            invalid.append(InvalidToolCall(name=name, args=text, id=identifier, error=reason, type="invalid_tool_call"))
     return valid, invalid
 
 
@@ -112,20 +108,10 @@ def _message(message: BaseMessage) -> dict[str, Any]:
 
 def _assistant(message: AIMessage) -> dict[str, Any]:
     sent: dict[str, Any] = {"role": "assistant", "content": message.content or None}
-    calls = [
-        {
-            "id": call["id"],
-            "type": "function",
-            "function": {"name": call["name"], "arguments": json.dumps(call["args"])},
-        }
-        for call in message.tool_calls
-    ]
-    calls += [
-        {
-            "id": call["id"],
-            "type": "function",
-            "function": {"name": call["name"], "arguments": call["args"] or ""},
-        }
-        for call in message.invalid_tool_calls
-    ]
+    calls = [_call(call["id"], call["name"], json.dumps(call["args"])) for call in message.tool_calls]
+    calls += [_call(call["id"], call["name"], call["args"]) for call in message.invalid_tool_calls]
     return {**sent, "tool_calls": calls} if calls else {**sent, "content": message.content}
+
+
+def _call(identifier: str | None, name: str | None, arguments: str | None) -> dict[str, Any]:
+    return {"id": identifier, "type": "function", "function": {"name": name, "arguments": arguments or ""}}

@@ -22,7 +22,7 @@ def plain(value: Any) -> Any:
     return orjson.loads(dumps(value))
 
 
-def _default(value: Any) -> Any:
+def _default(value: Any) -> Any:  # noqa: PLR0911 - one return per type is the plain way
     if isinstance(value, BaseMessage):
         return value.model_dump()
     if isinstance(value, Interrupt):

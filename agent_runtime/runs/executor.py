@@ -66,14 +66,10 @@ class Executor:
             return Outcome("pending")
         except TimeoutError:
             limit = self.limits.wall_clock or 0
-            return Outcome(
-                "timeout", _failure("Timeout", f"the run took longer than its limit of {limit:g} s")
-            )
+            return Outcome("timeout", _failure("Timeout", f"the run took longer than its limit of {limit:g} s"))
         except GraphRecursionError:
             steps = self._steps(request)
-            return Outcome(
-                "error", _failure("StepLimit", f"the run took more than its limit of {steps} steps")
-            )
+            return Outcome("error", _failure("StepLimit", f"the run took more than its limit of {steps} steps"))
         except (AgentError, ExpressionError) as error:
             return Outcome("error", _failure(getattr(error, "kind", type(error).__name__), str(error)))
         except Exception as error:
@@ -102,8 +98,8 @@ class Executor:
         async for namespace, mode, data in self.graph.astream(
             given,
             config,
-            context=request.context,
-            stream_mode=translator.graph_modes,
+            context=request.context,  # type: ignore[arg-type] # typed by the graph, which may be the user's own
+            stream_mode=translator.graph_modes,  # type: ignore[arg-type]
             subgraphs=True,
             interrupt_before=request.interrupt_before,
             interrupt_after=request.interrupt_after,
@@ -113,9 +109,7 @@ class Executor:
             if namespace and not request.stream_subgraphs and mode != "messages":
                 continue
             for name, payload in translator.translate(mode, data):
-                events.append(
-                    "|".join((name, *namespace)) if request.stream_subgraphs else name, dumps(payload)
-                )
+                events.append("|".join((name, *namespace)) if request.stream_subgraphs else name, dumps(payload))
         return _finished(await self.graph.aget_state(thread_config(run.thread_id)))
 
     def _config(self, run: Run, request: RunRequest) -> RunnableConfig:

@@ -25,9 +25,7 @@ def check_input(value: Any, channels: Mapping[str, ChannelSpec]) -> Any:
         raise InputError(f"`input` must be an object with some of the fields {_list(channels)}")
     for name, given in value.items():
         if name not in channels:
-            raise InputError(
-                f"`input.{name}`: the workflow's state has no such field; it has {_list(channels)}"
-            )
+            raise InputError(f"`input.{name}`: the workflow's state has no such field; it has {_list(channels)}")
         try:
             fit(name, channels[name], given)
         except WorkflowError as error:

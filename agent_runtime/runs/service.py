@@ -54,24 +54,18 @@ class RunService:
             ConflictError: The thread is busy, and the strategy is to reject.
             InputError: The input does not fit the workflow's state.
         """
-        body = request.model_copy(
-            update={"input": self.check_input(request.input)} if request.command is None else {}
-        )
+        body = request.model_copy(update={"input": self.check_input(request.input)} if request.command is None else {})
         own = thread_id is None
         thread = thread_id or str(uuid4())
         if own or request.if_not_exists == "create":
             await self.store.add_thread(Thread(thread, {TEMPORARY: True} if own else {}))
         elif await self.store.thread(thread) is None:
-            raise NotFoundError(
-                f"there is no thread {thread}: create it first, or set if_not_exists to create"
-            )
+            raise NotFoundError(f"there is no thread {thread}: create it first, or set if_not_exists to create")
         run_id = str(uuid5(NAMESPACE_OID, f"{thread}:{caller.key}")) if caller.key else str(uuid4())
         if caller.key and (known := await self.store.run(thread, run_id)):
             return known
         if request.multitask_strategy == "reject" and await self.store.first_active(thread):
-            raise ConflictError(
-                f"thread {thread} is busy: wait for its run to end, or use the strategy enqueue"
-            )
+            raise ConflictError(f"thread {thread} is busy: wait for its run to end, or use the strategy enqueue")
         asked = {"body": body.model_dump(mode="json"), "hops": caller.hops, "headers": caller.headers or {}}
         run = Run(run_id, thread, asked, metadata=dict(request.metadata))
         if not await self.store.add_run(run):

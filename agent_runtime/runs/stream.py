@@ -43,9 +43,9 @@ class Translator:
         if known is None:
             yield "messages/metadata", {identifier: {"metadata": metadata}}
         whole = message if known is None else known + message
-        self._partial[identifier] = whole  # type: ignore[assignment]
+        self._partial[identifier] = whole
         if getattr(message, "chunk_position", None) == "last":
             del self._partial[identifier]
-            yield "messages/complete", [message_chunk_to_message(whole)]  # type: ignore[arg-type]
+            yield "messages/complete", [message_chunk_to_message(whole)]
         else:
-            yield "messages/partial", [message_chunk_to_message(whole)]  # type: ignore[arg-type]
+            yield "messages/partial", [message_chunk_to_message(whole)]

@@ -162,6 +162,7 @@ class Worker:
         with bound_contextvars(run_id=run.run_id, thread_id=run.thread_id), self._metrics.running():
             log.info("run started", attempt=run.attempt)
             begin = time.monotonic()
+            outcome: Outcome | None
             try:
                 outcome = await self._executor.execute(run, job.events, job.control)
             except asyncio.CancelledError:
@@ -171,9 +172,7 @@ class Worker:
                 if outcome is not None:
                     await self._settle(job, outcome)
                     self._metrics.run_ended(outcome.status, duration)
-                    log.info(
-                        "run ended", status=outcome.status, seconds=round(duration, 3), error=outcome.error
-                    )
+                    log.info("run ended", status=outcome.status, seconds=round(duration, 3), error=outcome.error)
             finally:
                 job.events.close()
                 del self._jobs[run.run_id]
@@ -199,9 +198,7 @@ class Worker:
             await asyncio.sleep(self._beat)
             jobs = list(self._jobs.values())
             try:
-                renewed = {
-                    lease.token: lease for lease in await self._store.renew([job.lease for job in jobs])
-                }
+                renewed = {lease.token: lease for lease in await self._store.renew([job.lease for job in jobs])}
             except UnavailableError:
                 continue
             for job in jobs:

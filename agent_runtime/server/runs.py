@@ -39,9 +39,7 @@ async def wait_run(request: Request) -> Response:
 
 async def stream_run(request: Request) -> Response:
     run, asked = await _submit(request)
-    return _stream(
-        agent_of(request), run, 0, asked.on_disconnect == "cancel", temporary=_temporary(request, asked)
-    )
+    return _stream(agent_of(request), run, 0, asked.on_disconnect == "cancel", temporary=_temporary(request, asked))
 
 
 async def list_runs(request: Request) -> Response:

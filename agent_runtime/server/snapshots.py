@@ -43,9 +43,7 @@ def _task(task: PregelTask, thread_id: str) -> dict[str, Any]:
         "name": task.name,
         "error": str(task.error) if task.error else None,
         "interrupts": list(task.interrupts),
-        "checkpoint": checkpoint(inner, thread_id)
-        if inner and not isinstance(inner, StateSnapshot)
-        else None,
+        "checkpoint": checkpoint(inner, thread_id) if inner and not isinstance(inner, StateSnapshot) else None,
         "state": snapshot(inner, thread_id) if isinstance(inner, StateSnapshot) else None,
         "result": task.result,
     }

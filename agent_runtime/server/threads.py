@@ -29,12 +29,12 @@ _ID = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
 
 class NewThread(Body):
     thread_id: str | None = Field(default=None, pattern=_ID)
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, Any] = Field(default_factory=dict)
     if_exists: Literal["raise", "do_nothing"] = "raise"
 
 
 class Search(Body):
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, Any] = Field(default_factory=dict)
     ids: tuple[str, ...] = ()
     status: ThreadStatus | None = None
     limit: int = Field(default=10, ge=1, le=1000)
@@ -46,7 +46,7 @@ class Search(Body):
 
 
 class Metadata(Body):
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, Any] = Field(default_factory=dict)
 
 
 class StateUpdate(Body):
@@ -63,7 +63,7 @@ class StateAt(Body):
 class History(Body):
     limit: int = Field(default=10, ge=1, le=1000)
     before: CheckpointRef | str | None = None
-    metadata: dict[str, Any] = {}
+    metadata: dict[str, Any] = Field(default_factory=dict)
     checkpoint: CheckpointRef | None = None
 
 
@@ -74,9 +74,7 @@ async def create_thread(request: Request) -> Response:
     store = agent.runs.store
     if not await store.add_thread(thread):
         if body.if_exists == "raise":
-            raise ConflictError(
-                f"thread {thread.thread_id} exists: use another id, or set if_exists to do_nothing"
-            )
+            raise ConflictError(f"thread {thread.thread_id} exists: use another id, or set if_exists to do_nothing")
         thread = await _thread(agent, thread.thread_id)
     return reply(await describe(agent, thread))
 
@@ -127,9 +125,7 @@ async def get_state_at(request: Request) -> Response:
     agent, thread_id = agent_of(request), request.path_params["thread_id"]
     body = await read(request, StateAt)
     await _thread(agent, thread_id)
-    state = await agent.graph.aget_state(
-        _at(thread_id, body.checkpoint.checkpoint_id, body.checkpoint.checkpoint_ns)
-    )
+    state = await agent.graph.aget_state(_at(thread_id, body.checkpoint.checkpoint_id, body.checkpoint.checkpoint_ns))
     return reply(snapshot(state, thread_id))
 
 

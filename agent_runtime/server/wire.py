@@ -67,9 +67,7 @@ def caller(request: Request) -> Caller:
     hops = request.headers.get(HOPS_HEADER, "0")
     count = int(hops) if hops.isdecimal() else 0
     if count > MAX_HOPS:
-        raise InputError(
-            f"{MAX_HOPS} agents have asked each other in turn already: look for a cycle between agents"
-        )
+        raise InputError(f"{MAX_HOPS} agents have asked each other in turn already: look for a cycle between agents")
     passed = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
     return Caller(count, passed, request.headers.get("idempotency-key"))
 

@@ -26,9 +26,7 @@ _PATIENCE = 5.0
 class StateLink:
     """Prepares the store once it answers, and then watches it. Neither start nor liveness waits for it."""
 
-    def __init__(
-        self, store: Store, on_ready: Callable[[BaseCheckpointSaver[Any]], None], metrics: Metrics
-    ) -> None:
+    def __init__(self, store: Store, on_ready: Callable[[BaseCheckpointSaver[Any]], None], metrics: Metrics) -> None:
         self._store = store
         self._on_ready = on_ready
         self._metrics = metrics
@@ -55,9 +53,7 @@ class StateLink:
             self.problem = str(error)
         self._metrics.state_up.set(self.problem is None)
         if self.problem != before:
-            log.info("state can be used") if self.problem is None else log.warning(
-                "no state", reason=self.problem
-            )
+            log.info("state can be used") if self.problem is None else log.warning("no state", reason=self.problem)
 
     async def _use(self) -> None:
         if self._prepared:

@@ -90,9 +90,7 @@ class MemoryStore:
         current = self._runs.get(run.run_id)
         if current is None or not current.active:
             return None
-        started = replace(
-            current, status="running", attempt=current.attempt + 1, lease=token, updated_at=now()
-        )
+        started = replace(current, status="running", attempt=current.attempt + 1, lease=token, updated_at=now())
         self._runs[run.run_id] = started
         return started
 

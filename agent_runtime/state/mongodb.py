@@ -30,7 +30,7 @@ _SOCKET_TIMEOUT_MS = 10_000
 
 
 class MongoStore:
-    """Keeps threads, runs and leases in one database. `uri` is asked for at each connection, so that a new Secret is used."""
+    """Keeps threads, runs and leases in one database. `uri` is asked for when the connection is made."""
 
     durable = True
 
@@ -48,9 +48,7 @@ class MongoStore:
             db = self._db
             await db["threads"].create_index([("agent", ASCENDING), ("updated_at", ASCENDING)])
             await db["threads"].create_index([("agent", ASCENDING), ("created_at", DESCENDING)])
-            await db["runs"].create_index(
-                [("agent", ASCENDING), ("status", ASCENDING), ("created_at", ASCENDING)]
-            )
+            await db["runs"].create_index([("agent", ASCENDING), ("status", ASCENDING), ("created_at", ASCENDING)])
             await db["runs"].create_index([("thread", ASCENDING), ("created_at", DESCENDING)])
             self._saver = await asyncio.to_thread(self._make_saver)
             return self._saver
@@ -107,10 +105,7 @@ class MongoStore:
     async def idle_since(self, moment: datetime, limit: int) -> list[str]:
         wanted = {"agent": self._agent, "updated_at": {"$lt": moment}, "status": {"$ne": "busy"}}
         async with _answering():
-            return [
-                doc["thread_id"]
-                async for doc in self._db["threads"].find(wanted, {"thread_id": 1}, limit=limit)
-            ]
+            return [doc["thread_id"] async for doc in self._db["threads"].find(wanted, {"thread_id": 1}, limit=limit)]
 
     async def add_run(self, run: Run) -> bool:
         key = self._key(run.thread_id)
@@ -132,9 +127,7 @@ class MongoStore:
         return await self._find_runs(wanted, DESCENDING, limit, offset)
 
     async def active_runs(self, limit: int) -> list[Run]:
-        return await self._find_runs(
-            {"agent": self._agent, "status": {"$in": list(ACTIVE)}}, ASCENDING, limit
-        )
+        return await self._find_runs({"agent": self._agent, "status": {"$in": list(ACTIVE)}}, ASCENDING, limit)
 
     async def first_active(self, thread_id: str) -> Run | None:
         wanted = {"thread": self._key(thread_id), "status": {"$in": list(ACTIVE)}}
@@ -190,7 +183,7 @@ class MongoStore:
     async def release(self, lease: Lease) -> bool:
         async with _answering():
             wanted = {"_id": self._key(lease.thread_id), "token": lease.token}
-            return (await self._db["leases"].delete_one(wanted)).deleted_count == 1
+            return bool((await self._db["leases"].delete_one(wanted)).deleted_count)
 
     @property
     def _db(self) -> Any:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pymongo import MongoClient
 
 
-class AgentSaver(MongoDBSaver):  # type: ignore[misc]
+class AgentSaver(MongoDBSaver):
     """Keeps an agent's checkpoints apart from those of other agents in the same database.
 
     Thread ids are chosen by clients and may meet; in the collections they carry the agent's key as a prefix.

@@ -38,9 +38,11 @@ class DefaultValue(LastValue[Any]):
         self.value = copy.deepcopy(initial)
 
     def copy(self) -> Self:
+        """The same channel, apart from this one."""
         return self.from_checkpoint(self.value)
 
     def from_checkpoint(self, checkpoint: Any) -> Self:
+        """The channel as a checkpoint kept it."""
         restored = LastValue[Any](Any).from_checkpoint(checkpoint)
         same = self.__class__(self.initial, self.key)
         if restored.is_available():
@@ -54,17 +56,19 @@ class DefaultAggregate(BinaryOperatorAggregate[Any]):
     __slots__ = ("initial",)
 
     def __init__(self, operator: Callable[[Any, Any], Any], initial: Any) -> None:
-        super().__init__(Any, operator)  # type: ignore[arg-type]
+        super().__init__(Any, operator)
         self.initial = initial
         self.value = copy.deepcopy(initial)
 
     def copy(self) -> Self:
+        """The same channel, apart from this one."""
         same = self.__class__(self.operator, None)
         same.key, same.initial, same.value = self.key, self.initial, self.value
         return same
 
     def from_checkpoint(self, checkpoint: Any) -> Self:
-        restored = BinaryOperatorAggregate(Any, self.operator).from_checkpoint(checkpoint)  # type: ignore[arg-type]
+        """The channel as a checkpoint kept it."""
+        restored = BinaryOperatorAggregate(Any, self.operator).from_checkpoint(checkpoint)
         same = self.__class__(self.operator, self.initial)
         same.key = self.key
         if restored.is_available():
@@ -108,9 +112,9 @@ def _messages(name: str, value: Any) -> Any:
         ) from None
 
 
-def _channel(channel: ChannelSpec) -> LastValue[Any] | BinaryOperatorAggregate[Any]:
+def _channel(channel: ChannelSpec) -> LastValue[Any] | BinaryOperatorAggregate[Any]:  # noqa: PLR0911 - one per reducer
     if channel.type == "messages":
-        return DefaultAggregate(add_messages, add_messages([], channel.default or []))  # type: ignore[arg-type]
+        return DefaultAggregate(add_messages, add_messages([], channel.default or []))
     match channel.reduce:
         case "append":
             return DefaultAggregate(_append, channel.default or [])

@@ -58,7 +58,7 @@ def _compile(
     for node in workflow.nodes:
         retry = node.retry or workflow.defaults.retry
         limit = node.timeout or workflow.defaults.timeout
-        graph.add_node(
+        graph.add_node(  # type: ignore[call-overload] # the overloads want the state as a type known to mypy
             node.name,
             _function(node, parts, subs),
             defer=node.defer,

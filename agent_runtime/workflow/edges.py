@@ -74,9 +74,7 @@ def _for_each(name: str, each: ForEach, after: list[str], parts: Parts) -> Route
     def route(state: dict[str, Any]) -> list[Send] | list[str]:
         items = expression.evaluate(state=parts.view(state))
         if not isinstance(items, list):
-            raise WorkflowError(
-                f"`forEach` of node `{name}` must yield a list, and yields {type(items).__name__}"
-            )
+            raise WorkflowError(f"`forEach` of node `{name}` must yield a list, and yields {type(items).__name__}")
         if each.max is not None and len(items) > each.max:
             raise WorkflowError(
                 f"`forEach` of node `{name}` yields {len(items)} items, more than its `max` of {each.max}"

@@ -33,8 +33,6 @@ def is_handover(message: BaseMessage) -> bool:
 def tools(nodes: Iterable[str]) -> list[dict[str, Any]]:
     """The tools as a model is offered them."""
     return [
-        tool_to_wire(
-            tool_name(node), f"Hand the conversation over to {node}.", {"type": "object", "properties": {}}
-        )
+        tool_to_wire(tool_name(node), f"Hand the conversation over to {node}.", {"type": "object", "properties": {}})
         for node in nodes
     ]

@@ -73,9 +73,7 @@ class HTTPToolCaller:
 
     def _check(self, arguments: Mapping[str, Any]) -> None:
         if problem := mismatch(self._validator, dict(arguments)):
-            raise CallError(
-                CallErrorKind.REFUSED, f"the arguments of tool {self.spec.name} don't fit: {problem}"
-            )
+            raise CallError(CallErrorKind.REFUSED, f"the arguments of tool {self.spec.name} don't fit: {problem}")
 
     def _address(self, arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         url = self.spec.http.url
@@ -92,9 +90,7 @@ class HTTPToolCaller:
             url = url.replace(hole, quote(value, safe=""))
         if "{" in url:
             missing = url.partition("{")[2].partition("}")[0]
-            raise CallError(
-                CallErrorKind.REFUSED, f"the argument {missing} of tool {self.spec.name} is missing"
-            )
+            raise CallError(CallErrorKind.REFUSED, f"the argument {missing} of tool {self.spec.name} is missing")
         return url, arguments
 
 

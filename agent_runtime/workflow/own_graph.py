@@ -27,7 +27,5 @@ def load_graph(path: str) -> CompiledStateGraph[Any]:
         # Whatever the user's code raises has to reach the resource's condition.
         raise ConfigError(f"the graph {path} can't be loaded: {type(error).__name__}: {error}") from error
     if not isinstance(graph, CompiledStateGraph):
-        raise ConfigError(
-            f"{path} is a {type(graph).__name__}: make it a StateGraph, or a function that returns one"
-        )
+        raise ConfigError(f"{path} is a {type(graph).__name__}: make it a StateGraph, or a function that returns one")
     return graph

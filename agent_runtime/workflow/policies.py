@@ -23,12 +23,12 @@ def retry_policy(spec: RetrySpec | None) -> RetryPolicy | None:
         backoff_factor=spec.factor,
         max_interval=seconds(spec.max),
         max_attempts=spec.attempts,
-        retry_on=lambda error: "Any" in spec.on or kind(error) in spec.on,
+        retry_on=lambda error: "Any" in spec.errors or kind(error) in spec.errors,
     )
 
 
 def kind(error: BaseException) -> str | None:
-    """The kind of a failure, as `retry.on` names it."""
+    """The kind of a failure, as `retry.errors` names it."""
     if isinstance(error, CallError):
         return error.kind.value
     if isinstance(error, NodeTimeoutError | TimeoutError):

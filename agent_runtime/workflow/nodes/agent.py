@@ -32,9 +32,7 @@ def build(node: AgentNode, parts: Parts) -> NodeFunction:
         answer = await peer.ask(_thread(params.ref), question, idempotency_key())
         if params.save:
             return parts.update({params.save: answer.text if answer.text is not None else answer.values})
-        reply = AIMessage(
-            content=as_text(answer.text if answer.text is not None else answer.values), name=params.ref
-        )
+        reply = AIMessage(content=as_text(answer.text if answer.text is not None else answer.values), name=params.ref)
         return parts.update({"messages": [reply]})
 
     return run

@@ -104,9 +104,7 @@ class _Talk:
                 return added
             if number < self.node.with_.max_tool_rounds:
                 key = f"{idempotency_key()}:{number}"
-                added += await asyncio.gather(
-                    *(self._call(call, f"{key}:{place}") for place, call in enumerate(calls))
-                )
+                added += await asyncio.gather(*(self._call(call, f"{key}:{place}") for place, call in enumerate(calls)))
         raise WorkflowError(
             f"the model of node `{self.node.name}` still calls tools after {self.node.with_.max_tool_rounds} rounds: "
             "raise `maxToolRounds`, or say in the prompt when to stop"
@@ -154,11 +152,7 @@ def _kept(added: list[BaseMessage], name: str, save: str | None, checker: Any) -
         try:
             value = json.loads(text)
         except ValueError:
-            raise CallError(
-                CallErrorKind.BAD_ANSWER, f"the model of node `{name}` answered no JSON"
-            ) from None
+            raise CallError(CallErrorKind.BAD_ANSWER, f"the model of node `{name}` answered no JSON") from None
         if problem := mismatch(checker, value):
-            raise CallError(
-                CallErrorKind.BAD_ANSWER, f"the answer at node `{name}` does not fit `output`: {problem}"
-            )
+            raise CallError(CallErrorKind.BAD_ANSWER, f"the answer at node `{name}` does not fit `output`: {problem}")
     return {save: value} if save else {"messages": added}

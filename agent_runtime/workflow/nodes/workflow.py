@@ -20,12 +20,8 @@ def build(spec: WorkflowSpec, graph: CompiledStateGraph[Any], parts: Parts) -> N
     async def run(state: dict[str, Any]) -> dict[str, Any]:
         given = {name: state[name] for name in shared if state.get(name) is not None}
         result = await graph.ainvoke(given)
-        changed = {
-            name: result[name] for name in shared if name in result and result[name] != given.get(name)
-        }
-        return parts.update(
-            {name: _added(spec.state[name], given.get(name), value) for name, value in changed.items()}
-        )
+        changed = {name: result[name] for name in shared if name in result and result[name] != given.get(name)}
+        return parts.update({name: _added(spec.state[name], given.get(name), value) for name, value in changed.items()})
 
     return run
 

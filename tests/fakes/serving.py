@@ -1,0 +1,50 @@
+"""ASGI applications on a free loopback port, for the length of a test."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.types import ASGIApp
+
+_DEADLINE = 20.0
+
+
+def free_port() -> tuple[socket.socket, int]:
+    """A listening loopback socket and its port."""
+    listener = socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    return listener, listener.getsockname()[1]
+
+
+@asynccontextmanager
+async def serving(app: ASGIApp) -> AsyncIterator[str]:
+    """Serves the application; gives its base URL."""
+    listener, port = free_port()
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5))
+    server.capture_signals = _no_signals  # type: ignore[method-assign, assignment] # pytest has its own handlers
+    task = asyncio.create_task(server.serve(sockets=[listener]))
+    try:
+        async with asyncio.timeout(_DEADLINE):
+            while not server.started and not task.done():  # noqa: ASYNC110 - polled with a deadline
+                await asyncio.sleep(0.01)
+        if task.done():
+            task.result()
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.should_exit = True
+        await task
+        listener.close()
+
+
+class _no_signals:  # noqa: N801 - takes the place of a method
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
