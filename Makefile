@@ -68,6 +68,8 @@ lint: venv ## style, types, import rules, generated files, manifests
 	@$(RUN)/mypy
 	@$(RUN)/lint-imports
 	@$(RUN)/python -m apm_operator.api --check
+	@$(RUN)/python deploy/render.py --check
+	@$(RUN)/python docs/reference.py --check
 	@"$$($(CLUSTER) bin helm)" lint --quiet --strict charts/apm-operator
 
 lock: venv ## make the locks in requirements/ anew from pyproject.toml
@@ -75,8 +77,10 @@ lock: venv ## make the locks in requirements/ anew from pyproject.toml
 	@$(COMPILE) --extra runtime --output-file requirements/runtime.txt
 	@$(COMPILE) --all-extras --group dev --output-file requirements/dev.txt
 
-generate: venv ## write the generated files (CRDs) anew
+generate: venv ## write the generated files anew: CRDs, plain manifests, reference
 	@$(RUN)/python -m apm_operator.api
+	@$(RUN)/python deploy/render.py
+	@$(RUN)/python docs/reference.py
 
 venv: $(VENV)/.complete ## make the virtual environment of $(LOCK)
 

@@ -50,7 +50,7 @@ def main() -> None:
     if "--check" not in sys.argv[1:]:
         TARGET.write_text(wanted)
     elif not TARGET.exists() or TARGET.read_text() != wanted:
-        sys.exit("error: deploy/apm-operator.yaml is out of step with the chart: run `make manifests`")
+        sys.exit("error: deploy/apm-operator.yaml is out of step with the chart: run `make generate`")
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ subjects:
   verbs: [get, list, watch]
 - apiGroups: [events.k8s.io]
   resources: [events]
-  verbs: [create, patch]
+  verbs: [create]
 {{- end }}
 
 {{- define "apm-operator.secretRules" -}}

@@ -69,7 +69,7 @@ def test_what_the_test_makes_beside_its_pod_is_removed_in_any_case(render):
 def test_plain_manifests_are_in_step():
     from deploy import render as plain  # noqa: PLC0415  a script beside the chart, not a package
 
-    assert plain.TARGET.read_text() == plain.render(), "run `make manifests`"
+    assert plain.TARGET.read_text() == plain.render(), "run `make generate`"
     assert "helm" not in plain.TARGET.read_text().lower().removeprefix(plain.HEADER.lower())
 
 

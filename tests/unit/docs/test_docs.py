@@ -1,0 +1,64 @@
+"""What the pages say holds: links lead somewhere, examples are valid, every reason is explained."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from agent_runtime.spec.checks import check
+from apm_operator import conditions
+from apm_operator.api.agentdeployment import AgentDeploymentSpec
+from cluster.settings import REPOSITORY
+from docs import reference
+
+PAGES = [REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").rglob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
+        if target.startswith("https://"):
+            continue
+        path, _, anchor = target.partition("#")
+        file = (page.parent / path).resolve() if path else page
+        assert file.exists(), target
+        if anchor:
+            assert anchor in headings(file), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_agents_in_the_text_are_valid(page):
+    for block in re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+        if "kind: AgentDeployment" in block:
+            spec = AgentDeploymentSpec.model_validate(yaml.safe_load(block)["spec"])
+            assert check(spec) == ()
+
+
+def test_every_reason_is_explained():
+    reasons = {
+        value
+        for name, value in vars(conditions).items()
+        if name.isupper() and isinstance(value, str) and not name.startswith("_")
+    }
+    explained = set(re.findall(r"^## (\w+)", (REPOSITORY / "docs" / "troubleshooting.md").read_text(), re.MULTILINE))
+    assert reasons
+    assert reasons <= explained
+
+
+def test_every_make_target_is_explained():
+    targets = set(re.findall(r"^([a-z0-9-]+):.*##", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
+    text = (REPOSITORY / "docs" / "development.md").read_text()
+    assert set(re.findall(r"`make ([a-z-]+)`", text)) <= targets
+
+
+def test_the_reference_is_in_step():
+    assert reference.TARGET.read_text() == reference.page(), "run `make generate`"
+
+
+def headings(file: Path) -> set[str]:
+    """Anchors of a page's headings, as GitHub makes them."""
+    return {
+        re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-")
+        for heading in re.findall(r"^#+ (.*)$", file.read_text(), re.MULTILINE)
+    }
