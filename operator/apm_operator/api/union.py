@@ -89,7 +89,7 @@ def _merge(parameters: Mapping[str, Schema]) -> dict[str, Schema]:
         owners = {name: schema["properties"][field] for name, schema in parameters.items() if _has(schema, field)}
         shown: dict[str, list[str]] = {}
         for name, schema in owners.items():
-            shown.setdefault(description(schema), []).append(name)
+            shown.setdefault(_description(schema), []).append(name)
         text = " ".join(f"For {_either(names, 'and')}: {meaning}" for meaning, names in shown.items())
         schema = next(iter(owners.values()))
         if "default" in schema and len(owners) == 1:
@@ -104,7 +104,7 @@ def _required(tag: str, parameters: Mapping[str, Schema]) -> list[Schema]:
         {
             "rule": f"self.{tag} != '{name}' || (has(self.{_PARAMETERS}) && has(self.{_PARAMETERS}.{field}))",
             "message": f"set `{_PARAMETERS}.{field}`, since `{tag}` is `{name}`: "
-            f"{_lower(description(schema['properties'][field])).rstrip('.')}",
+            f"{_lower(_description(schema['properties'][field])).rstrip('.')}",
         }
         for name, schema in parameters.items()
         for field in schema.get("required", [])
@@ -134,8 +134,8 @@ def _has(schema: Schema, field: str) -> bool:
     return field in schema["properties"]
 
 
-def description(schema: Schema) -> str:
-    """What the field is for."""
+def _description(schema: Schema) -> str:
+    """What a field is for; each has a description, as a test makes sure."""
     return str(schema["description"])
 
 
