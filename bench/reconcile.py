@@ -19,7 +19,8 @@ from statistics import quantiles
 from typing import Any
 
 from bench.api import Api, until
-from bench.operator_process import ROOT, OperatorProcess, Usage, running_operator
+from bench.operator_process import OperatorProcess, Usage, running_operator
+from cluster import crds
 from cluster.controlplane import ControlPlane
 from cluster.instances import control_plane
 
@@ -191,8 +192,7 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=20)
     options = parser.parse_args()
     with control_plane() as plane, tempfile.TemporaryDirectory() as folder:
-        plane.kubectl("apply", "--server-side", f"--filename={ROOT / 'crds'}")
-        plane.kubectl("wait", "--for=condition=Established", "--timeout=30s", f"--filename={ROOT / 'crds'}")
+        crds.install(plane)
         plane.kubectl("create", "namespace", "bench")
         log = Path(folder, "operator.log")
         for report in asyncio.run(measure(plane, log, count=options.agents, clients=options.clients)):

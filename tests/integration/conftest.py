@@ -5,22 +5,18 @@ from collections.abc import Iterator
 
 import pytest
 
-from cluster import mongodb
+from cluster import crds, mongodb
 from cluster.controlplane import ControlPlane
 from cluster.installation import AGENTS_NAMESPACE, Installation
 from cluster.instances import control_plane as start_control_plane
 from cluster.provider import choose
-from cluster.settings import REPOSITORY
-
-# `--for=condition=Established` fails on a definition so new that it has no conditions yet.
-ESTABLISHED = """--for=jsonpath={.status.conditions[?(@.type=="Established")].status}=True"""
 
 
 @pytest.fixture(scope="session")
 def control_plane() -> Iterator[ControlPlane]:
     """An API server with the CRDs of `crds/`, namespace deletion and garbage collection."""
     with start_control_plane() as plane:
-        install_crds(plane)
+        crds.install(plane)
         yield plane
 
 
@@ -41,11 +37,3 @@ def mongodb_uri() -> Iterator[str]:
     Installation(cluster).ensure_mongodb()
     with cluster.reach(AGENTS_NAMESPACE, "mongodb", mongodb.PORT) as (host, port):
         yield mongodb.uri(cluster, AGENTS_NAMESPACE, host, port)
-
-
-def install_crds(plane: ControlPlane) -> None:
-    """Install the CRDs of `crds/` and wait until the API server serves them."""
-    folder = REPOSITORY / "crds"
-    if any(folder.glob("*.yaml")):
-        plane.kubectl("apply", "--server-side", f"--filename={folder}")
-        plane.kubectl("wait", ESTABLISHED, "--timeout=30s", f"--filename={folder}")
