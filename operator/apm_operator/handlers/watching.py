@@ -131,4 +131,6 @@ async def watch(handlers: kopf.OperatorRegistry, namespaces: Collection[str]) ->
         clusterwide=not namespaces,
         namespaces=tuple(namespaces),
         standalone=True,
+        # By default kopf looks its user's name up, and a pod's numeric user has none.
+        identity=FIELD_MANAGER,
     )
