@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import kopf
+from kopf._core.engines.peering import Identity
 
 from apm_operator.kinds import AGENTS, FIELD_MANAGER, SELECTOR, WATCHED
 
@@ -132,5 +133,5 @@ async def watch(handlers: kopf.OperatorRegistry, namespaces: Collection[str]) ->
         namespaces=tuple(namespaces),
         standalone=True,
         # By default kopf looks its user's name up, and a pod's numeric user has none.
-        identity=FIELD_MANAGER,
+        identity=Identity(FIELD_MANAGER),
     )
