@@ -14,7 +14,11 @@ from cluster.installation import Installation
 from cluster.instances import control_plane
 from cluster.provider import choose, deploy
 
-app = typer.Typer(help="The local Kubernetes cluster of the tests and of the demo.", no_args_is_help=True)
+app = typer.Typer(
+    help="The local Kubernetes cluster of the tests and of the demo.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
 
 
 @app.command(name="bin")
@@ -94,11 +98,9 @@ def demo() -> None:
 def main() -> None:
     """Run the command line; a foreseen error is one line and exit code 1."""
     try:
-        app(standalone_mode=False)
+        app()
     except ClusterError as error:
         sys.exit(f"error: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 if __name__ == "__main__":
