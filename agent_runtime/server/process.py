@@ -62,6 +62,7 @@ def serve(agent: Agent) -> None:
         host=settings.host,
         port=settings.port,
         log_config=None,
+        ws="none",
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=int(settings.drain_timeout),

@@ -153,7 +153,7 @@ async def test_without_mongodb_the_pod_lives_is_not_ready_and_says_why(tmp_path)
 
 async def _until_running(it: RunningAgent, thread: str, run_id: str) -> None:
     async with asyncio.timeout(10):
-        while (await it.client.runs.get(thread, run_id))["status"] != "running":
+        while (await it.client.runs.get(thread, run_id))["status"] != "running":  # noqa: ASYNC110 - polled with a deadline
             await asyncio.sleep(0.02)
 
 
