@@ -13,6 +13,7 @@ from cluster.lock import exclusive
 from cluster.node import NAME, Node
 from cluster.progress import say, step
 
+_LOCK = Path("/run/lock/apm-cluster.lock")
 _PROGRAM_GROUPS = ("etcd", "kubernetes", "kube-router", "coredns", "pause")
 
 
@@ -56,7 +57,7 @@ class Bare:
             StartError: a component did not come up; what was started is ended again.
         """
         machine.require_root("the cluster")
-        with exclusive(settings.read().state / "cluster.lock"):
+        with exclusive(_LOCK):
             if self.running():
                 return
             machine.install_packages()
@@ -72,7 +73,7 @@ class Bare:
     def down(self) -> None:
         """End the cluster and remove what it owned."""
         machine.require_root("removing the cluster")
-        with exclusive(settings.read().state / "cluster.lock"), step("removing the cluster"):
+        with exclusive(_LOCK), step("removing the cluster"):
             self._remove()
 
     def load(self, reference: str, archive: Path) -> None:

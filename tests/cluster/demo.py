@@ -79,7 +79,7 @@ def _show(cluster: Provider) -> None:
     print(f"""
 What to type next
   export KUBECONFIG={cluster.kubeconfig}
-  kubectl get agents -A
+  kubectl get agent -A
   kubectl -n {AGENTS_NAMESPACE} describe agent {FRONT}
   kubectl -n {AGENTS_NAMESPACE} port-forward service/{FRONT} 8080   # then use langgraph-sdk on http://127.0.0.1:8080
   make down""")

@@ -56,7 +56,7 @@ def choose() -> Provider:
         raise ClusterError(f"APM_CLUSTER_PROVIDER={asked}: choose bare or kind")
     if engine is not None and asked != "bare":
         return Kind(engine)
-    return Bare(settings.read().state / "cluster")
+    return Bare(settings.read().cluster)
 
 
 def deploy(cluster: Provider, image: Image) -> str:

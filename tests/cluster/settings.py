@@ -13,12 +13,14 @@ class Settings:
 
     Attributes:
         cache: what is built once and kept: binaries, images, virtual environments.
-        state: what the running clusters own: records, certificates, data, logs.
+        state: what control planes of tests own: records, certificates, data, logs.
+        cluster: what the one cluster of the machine owns; the same for all caches, as its bridge is.
         provider: "kind" or "bare" where the user chose one, else empty.
     """
 
     cache: Path
     state: Path
+    cluster: Path
     provider: str
 
     @property
@@ -48,7 +50,8 @@ def read() -> Settings:
     cache = Path(os.environ.get("APM_CACHE") or caches / "apm")
     return Settings(
         cache=cache,
-        state=Path(os.environ.get("APM_CLUSTER_STATE") or cache / "run"),
+        state=cache / "run",
+        cluster=Path(os.environ.get("APM_CLUSTER_STATE") or "/var/lib/apm-cluster"),
         provider=os.environ.get("APM_CLUSTER_PROVIDER", ""),
     )
 
