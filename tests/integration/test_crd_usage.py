@@ -56,7 +56,7 @@ def test_defaults_are_set(control_plane: ControlPlane, namespace: str, agent: st
     assert "with" not in spec["workflow"]["nodes"][0]
 
 
-@pytest.mark.parametrize("name", ["agent", "apm", "agentdeployment"])
+@pytest.mark.parametrize("name", ["agent", "agents", "apm", "agentdeployment"])
 def test_is_listed_by_short_name_and_category(control_plane: ControlPlane, namespace: str, agent: str, name: str):
     header, row = kubectl(control_plane, "get", name, f"--namespace={namespace}").splitlines()
     assert header.split() == ["NAME", "READY", "REASON", "REPLICAS", "MODEL", "AGE"]

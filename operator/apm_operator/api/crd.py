@@ -32,7 +32,7 @@ def agentdeployment_crd() -> dict[str, Any]:
                 "listKind": f"{group.KIND}List",
                 "plural": group.PLURAL,
                 "singular": group.SINGULAR,
-                "shortNames": [group.SHORT_NAME],
+                "shortNames": list(group.SHORT_NAMES),
                 "categories": [group.CATEGORY],
             },
             "versions": [

@@ -10,7 +10,7 @@ CATEGORY = "apm"
 KIND = "AgentDeployment"
 PLURAL = "agentdeployments"
 SINGULAR = "agentdeployment"
-SHORT_NAME = "agent"
+SHORT_NAMES = ("agent", "agents")
 
 RESERVED_KEY_PREFIXES = (f"{GROUP}/", "app.kubernetes.io/")
 """Label and annotation keys that the operator sets itself."""
