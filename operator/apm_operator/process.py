@@ -37,8 +37,9 @@ _log = structlog.stdlib.get_logger(__name__)
 class Operator:
     """The parts of the operator, put together."""
 
-    def __init__(self, settings: Settings, kube: api.Kube) -> None:
+    def __init__(self, settings: Settings, kube: api.Kube, stop: asyncio.Event) -> None:
         self._settings = settings
+        self._stop = stop
         self._kube = kube
         self._cache = Cache()
         self._queue = WorkQueue(asyncio.get_running_loop())
@@ -104,7 +105,7 @@ class Operator:
             session=lambda: self._kube.session(kind),
         )
         await watching.watch(handlers, namespaces)
-        raise RuntimeError("kopf has ended without being told to")
+        self._stop.set()  # kopf takes the signals for itself, and ends at one
 
     def _live(self) -> Mapping[str, str]:
         checks = {"queue": "", "watches": ""}
@@ -150,7 +151,7 @@ async def run(settings: Settings) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    work = asyncio.create_task(Operator(settings, kube).run())
+    work = asyncio.create_task(Operator(settings, kube, stop).run())
     waiting = asyncio.create_task(stop.wait())
     try:
         await asyncio.wait((work, waiting), return_when=asyncio.FIRST_COMPLETED)

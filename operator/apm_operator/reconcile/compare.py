@@ -61,5 +61,5 @@ def _same_quantity(one: Any, other: Any) -> bool:
 def quantity(value: str | float) -> Decimal:
     """The number that a Kubernetes quantity such as `500m` or `1Gi` stands for."""
     text = str(value)
-    number = text.rstrip("numkMGTPEi")
+    number = text.rstrip("numkKMGTPEi")
     return Decimal(number) * _SUFFIXES[text[len(number) :]]

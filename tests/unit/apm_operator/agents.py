@@ -1,0 +1,38 @@
+"""AgentDeployments that the operator's unit tests share."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from apm_operator.api.agentdeployment import AgentDeployment
+from apm_operator.kinds import AGENTS
+from apm_operator.reconcile.plan import Images, Plan, make, secret_uses
+
+IMAGES = Images("registry.example/agent:1", "IfNotPresent")
+WORKFLOW = {
+    "start": "answer",
+    "nodes": [{"name": "answer", "uses": "model", "with": {"prompt": "Hello."}, "next": "end"}],
+}
+SCRIPTED = {"name": "default", "provider": "scripted", "script": [{"reply": "Hello"}]}
+
+
+def body(name: str = "one", generation: int = 1, version: str = "1", **spec: Any) -> dict[str, Any]:
+    """An AgentDeployment as the API server gives it."""
+    return {
+        "apiVersion": AGENTS.api_version,
+        "kind": AGENTS.kind,
+        "metadata": {
+            "name": name,
+            "namespace": "shop",
+            "uid": f"uid-{name}",
+            "generation": generation,
+            "resourceVersion": version,
+        },
+        "spec": {"models": [SCRIPTED], "workflow": WORKFLOW} | spec,
+    }
+
+
+def plan(secrets_hash: str = "", **spec: Any) -> Plan:
+    """The plan for such an agent."""
+    agent = AgentDeployment.parse(body(**spec))
+    return make(agent, secret_uses(agent.spec), secrets_hash, IMAGES)

@@ -1,0 +1,93 @@
+from typing import Any
+
+import pytest
+
+from apm_operator import errors
+from apm_operator.reconcile import assess
+from apm_operator.reconcile.facts import DeploymentFacts, PodFacts
+from apm_operator.reconcile.secrets import SecretUse
+
+DONE = DeploymentFacts(generation=1, observed_generation=1, wanted=2, replicas=2, updated=2, ready=2, available=2)
+ROLLING = DeploymentFacts(generation=1, observed_generation=1, wanted=2, replicas=2, updated=1, available=1)
+
+
+def pod(**facts: Any) -> PodFacts:
+    return PodFacts(version="1", config="new", **facts)
+
+
+def observed(deployment: DeploymentFacts | None, unready: dict[str, str] | None = None, **pods: PodFacts):
+    return assess.observed(deployment, pods, config="new", unready=unready or {})
+
+
+@pytest.mark.parametrize(
+    ("deployment", "ready", "reason", "work"),
+    [
+        (None, "Unknown", "Progressing", "Reconciling"),
+        (DeploymentFacts(generation=2, observed_generation=1), "Unknown", "Progressing", "Reconciling"),
+        (DONE, "True", "Ready", ""),
+        (DeploymentFacts(wanted=0), "True", "Ready", ""),
+        (ROLLING, "Unknown", "RollingOut", "Reconciling"),
+        (DeploymentFacts(wanted=1, stuck=True), "False", "RollingOut", "Reconciling"),
+        (DeploymentFacts(failure="pods is forbidden: exceeded quota: q"), "False", "QuotaExceeded", "Reconciling"),
+        (DeploymentFacts(failure="violates PodSecurity"), "False", "Forbidden", "Reconciling"),
+    ],
+)
+def test_what_the_deployment_tells(deployment: DeploymentFacts | None, ready: str, reason: str, work: str):
+    verdict = observed(deployment)
+    assert (verdict.ready, verdict.reason, verdict.work) == (ready, reason, work)
+
+
+@pytest.mark.parametrize(
+    ("facts", "reason", "told"),
+    [
+        ({"waiting": "ImagePullBackOff", "image": "img:9"}, "ImagePullFailed", "img:9"),
+        ({"waiting": "CrashLoopBackOff", "restarts": 2, "exit_code": 1, "exit_message": "boom"}, "PodsCrash", "boom"),
+        ({"restarts": 1, "exit_code": 137, "exit_reason": "OOMKilled"}, "PodsCrash", "memory"),
+        ({"waiting": "CreateContainerError", "waiting_message": "no user"}, "PodsCrash", "no user"),
+        ({"unschedulable": "0/3 nodes are available"}, "PodsUnschedulable", "0/3 nodes"),
+    ],
+)
+def test_what_a_pod_tells(facts: dict[str, Any], reason: str, told: str):
+    verdict = observed(ROLLING, a=pod(**facts))
+    assert (verdict.ready, verdict.reason) == ("False", reason)
+    assert told in verdict.message
+    assert "pod a" in verdict.message.lower()
+
+
+def test_a_pod_that_runs_and_is_not_ready_is_asked_why():
+    verdict = observed(ROLLING, {"a": "mongodb: connection refused"}, a=pod(running=True))
+    assert verdict.reason == "StateUnavailable"
+    assert "mongodb: connection refused" in verdict.message
+
+
+def test_the_trouble_of_a_pod_on_its_way_out_does_not_count():
+    crashed = {"waiting": "CrashLoopBackOff", "restarts": 2}
+    assert observed(ROLLING, a=pod(deleting=True, **crashed)).reason == "RollingOut"
+    old = PodFacts(version="1", config="old", **crashed)
+    assert observed(ROLLING, a=old).reason == "RollingOut"
+
+
+def test_what_keeps_the_image_away_is_told_before_a_crash():
+    verdict = observed(ROLLING, a=pod(waiting="CrashLoopBackOff", restarts=1), b=pod(waiting="ErrImagePull"))
+    assert verdict.reason == "ImagePullFailed"
+
+
+@pytest.mark.parametrize(
+    ("error", "reason", "work"),
+    [
+        (errors.QuotaExceeded("x", status=403), "QuotaExceeded", "Reconciling"),
+        (errors.Forbidden("x", status=403), "Forbidden", "Reconciling"),
+        (errors.Invalid("x", status=422), "SpecInvalid", "Stalled"),
+        (errors.ApiError("x", status=500), "ApiError", "Reconciling"),
+    ],
+)
+def test_what_a_refusal_means(error: errors.ApiError, reason: str, work: str):
+    verdict = assess.refused(error)
+    assert (verdict.ready, verdict.reason, verdict.work) == ("False", reason, work)
+
+
+def test_a_missing_secret_is_named_with_what_would_make_it():
+    verdict = assess.missing_secrets([SecretUse("llm", "api-key")], "shop")
+    assert verdict.reason == "SecretMissing"
+    assert "key api-key of Secret llm is missing" in verdict.message
+    assert "kubectl -n shop create secret generic llm --from-literal=api-key=VALUE" in verdict.message

@@ -1,0 +1,137 @@
+"""Golden manifests: what one spec becomes. `UPDATE_GOLDEN=1 pytest ...` writes them anew."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from agent_runtime.spec.agent import RuntimeConfig
+from apm_operator.api.agentdeployment import AgentDeployment
+from apm_operator.reconcile.plan import config, secret_uses
+from apm_operator.reconcile.secrets import SecretUse
+from unit.apm_operator.agents import SCRIPTED, WORKFLOW, body, plan
+
+GOLDEN = Path(__file__).parent / "golden"
+MONGODB = {"mongodb": {"uriSecretRef": {"name": "apm-mongodb", "key": "uri"}}}
+CASES: dict[str, dict[str, Any]] = {
+    "small": {},
+    "full": {
+        "replicas": 3,
+        "image": "registry.example/own:2",
+        "imagePullPolicy": "Always",
+        "imagePullSecrets": [{"name": "registry"}],
+        "models": [
+            {
+                "name": "default",
+                "provider": "openai",
+                "model": "some-model",
+                "baseURL": "http://llm.models.svc:8000/v1",
+                "apiKeySecretRef": {"name": "llm", "key": "api-key"},
+            }
+        ],
+        "state": MONGODB,
+        "env": [
+            {"name": "COLOUR", "value": "blue"},
+            {"name": "PASSWORD", "valueFrom": {"secretKeyRef": {"name": "own", "key": "password"}}},
+        ],
+        "envFrom": [{"secretRef": {"name": "many"}}],
+        "resources": {"requests": {"cpu": "500m", "memory": "256Mi"}, "limits": {"memory": "1Gi"}},
+        "nodeSelector": {"disk": "fast"},
+        "tolerations": [{"key": "gpu", "operator": "Exists", "effect": "NoSchedule"}],
+        "affinity": {"nodeAffinity": {}},
+        "priorityClassName": "high",
+        "podTemplate": {"metadata": {"labels": {"team": "a"}, "annotations": {"note": "b"}}},
+    },
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_the_children_are_as_in_the_golden_file(case: str):
+    made = plan(secrets_hash="5ec4e75a5b" if case == "full" else "", **CASES[case])
+    text = yaml.safe_dump_all([json.loads(manifest.body) for manifest in made.manifests], sort_keys=True, width=110)
+    file = GOLDEN / f"{case}.yaml"
+    if os.environ.get("UPDATE_GOLDEN"):
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(text)
+    assert text == file.read_text()
+
+
+def test_the_same_spec_makes_the_same_bytes():
+    assert plan(**CASES["full"]).manifests == plan(**CASES["full"]).manifests
+
+
+def digests(made: Any) -> dict[str, str]:
+    return {manifest.resource.kind: manifest.digest for manifest in made.manifests}
+
+
+def test_another_secret_touches_the_deployment_alone():
+    one, other = digests(plan("aaaa", **CASES["full"])), digests(plan("bbbb", **CASES["full"]))
+    assert {kind for kind in one if one[kind] != other[kind]} == {"Deployment"}
+
+
+def test_more_replicas_touch_no_pod():
+    one, other = plan(replicas=3, state=MONGODB), plan(replicas=4, state=MONGODB)
+    templates = [
+        json.loads(manifest.body)["spec"]["template"]
+        for made in (one, other)
+        for manifest in made.manifests
+        if manifest.resource.kind == "Deployment"
+    ]
+    assert templates[0] == templates[1]
+    assert digests(one)["Deployment"] != digests(other)["Deployment"]
+
+
+def test_another_prompt_is_another_config_map_and_rolls_the_pods():
+    nodes = [WORKFLOW["nodes"][0] | {"with": {"prompt": "Other."}}]
+    one, other = plan(), plan(workflow=WORKFLOW | {"nodes": nodes})
+    assert one.config_map != other.config_map
+    assert digests(one)["Deployment"] != digests(other)["Deployment"]
+
+
+def test_the_runtime_reads_what_is_written():
+    agent = AgentDeployment.parse(body(**CASES["full"]))
+    read = RuntimeConfig.model_validate_json(config(agent.spec, "one", "shop"))
+    assert read.spec.models == agent.spec.models
+    assert read.spec.state == agent.spec.state
+    assert read.spec.workflow == agent.spec.workflow
+    assert (read.agent.name, read.agent.namespace) == ("one", "shop")
+
+
+def test_peers_are_the_agents_that_the_workflow_asks():
+    node = {"name": "answer", "uses": "agent", "with": {"ref": "other"}, "next": "end"}
+    agent = AgentDeployment.parse(body(workflow={"start": "answer", "nodes": [node]}))
+    assert RuntimeConfig.model_validate_json(config(agent.spec, "one", "shop")).peers == {
+        "other": "http://other.shop.svc:8080"
+    }
+
+
+def test_every_secret_that_decides_what_pods_do_is_known():
+    tool = {
+        "name": "crm",
+        "http": {"url": "http://crm/", "bearerTokenSecretRef": {"name": "crm", "key": "token"}},
+    }
+    spec = CASES["full"] | {"workflow": WORKFLOW | {"tools": [tool]}}
+    assert secret_uses(AgentDeployment.parse(body(**spec)).spec) == {
+        SecretUse("llm", "api-key"),
+        SecretUse("apm-mongodb", "uri"),
+        SecretUse("crm", "token"),
+        SecretUse("own", "password"),
+        SecretUse("many", ""),
+    }
+
+
+def test_a_wrong_workflow_has_no_manifests_and_says_why():
+    made = plan(workflow=WORKFLOW | {"start": "nowhere"})
+    assert made.manifests == ()
+    assert "workflow.start" in made.problems
+    assert "nowhere" in made.problems
+
+
+def test_the_summary_for_the_status():
+    made = plan(models=[SCRIPTED])
+    assert (made.url, made.model) == ("http://one.shop.svc:8080", "scripted")
+    assert made.selector == "apm.valeo-neuroerp.com/agent=one"
+    assert made.workflow.startswith("flowchart")

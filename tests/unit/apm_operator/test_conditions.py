@@ -1,0 +1,50 @@
+import pytest
+
+from apm_operator.conditions import Verdict, conditions, reason, truth
+
+BEFORE = [
+    {"type": "Ready", "status": "Unknown", "lastTransitionTime": "then", "reason": "Progressing"},
+    {"type": "Reconciling", "status": "True", "lastTransitionTime": "then", "reason": "Progressing"},
+]
+
+
+def by_type(found: list[dict[str, object]]) -> dict[object, dict[str, object]]:
+    return {condition["type"]: condition for condition in found}
+
+
+@pytest.mark.parametrize(
+    ("verdict", "types"),
+    [
+        (Verdict("True", "Ready", ""), {"Ready"}),
+        (Verdict.moving("RollingOut", ""), {"Ready", "Reconciling"}),
+        (Verdict.problem("PodsCrash", ""), {"Ready", "Reconciling"}),
+        (Verdict.stalled("SpecInvalid", ""), {"Ready", "Stalled"}),
+    ],
+)
+def test_abnormal_conditions_are_there_only_while_true(verdict: Verdict, types: set[str]):
+    found = conditions(verdict, generation=1, now="now", before=BEFORE)
+    assert {condition["type"] for condition in found} == types
+    assert all(c["status"] == "True" for c in found if c["type"] != "Ready")
+
+
+def test_the_time_moves_only_with_the_status():
+    found = by_type(conditions(Verdict.moving("RollingOut", "other"), generation=2, now="now", before=BEFORE))
+    assert found["Ready"]["lastTransitionTime"] == "then"
+    found = by_type(conditions(Verdict("True", "Ready", ""), generation=2, now="now", before=BEFORE))
+    assert found["Ready"]["lastTransitionTime"] == "now"
+
+
+def test_every_condition_names_the_generation():
+    found = conditions(Verdict.moving("RollingOut", ""), generation=7, now="now")
+    assert {condition["observedGeneration"] for condition in found} == {7}
+
+
+def test_a_message_is_cut_to_what_a_status_should_hold():
+    found = conditions(Verdict.stalled("SpecInvalid", "x" * 10_000), generation=1, now="now")
+    assert len(found[0]["message"]) == 2048
+
+
+def test_reason_and_truth_of_what_was_written():
+    assert (reason(BEFORE), truth(BEFORE)) == ("Progressing", "Unknown")
+    assert (reason([]), truth([])) == ("", "Unknown")
+    assert truth([{"type": "Ready", "status": "False"}]) == "False"
