@@ -4,9 +4,10 @@ import json
 import subprocess
 from dataclasses import dataclass
 
-from cluster import gobuild, images, mongodb
+from cluster import gobuild, images, mongodb, settings
 from cluster.controlplane import kubectl
 from cluster.errors import ClusterError
+from cluster.lock import exclusive
 from cluster.progress import step
 from cluster.provider import Provider, deploy
 from cluster.settings import REPOSITORY
@@ -40,7 +41,8 @@ class Installation:
         for namespace in (OPERATOR_NAMESPACE, AGENTS_NAMESPACE, TESTS_NAMESPACE):
             self._namespace(namespace)
         operator, runtime = deploy(self.cluster, images.OPERATOR), deploy(self.cluster, images.RUNTIME)
-        with step("installing the operator with Helm"):
+        with exclusive(settings.read().state / "install.lock"), step("installing the operator with Helm"):
+            self._clear_interrupted()
             self.helm(
                 "upgrade",
                 "--install",
@@ -78,6 +80,13 @@ class Installation:
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         """Output of kubectl as administrator."""
         return kubectl(self.cluster.kubeconfig, *arguments, stdin=stdin)
+
+    def _clear_interrupted(self) -> None:
+        """Remove a release whose installation was interrupted: Helm refuses to go on with it."""
+        within = f"--namespace={OPERATOR_NAMESPACE}"
+        pending = self.helm("list", within, f"--filter=^{RELEASE}$", "--pending", "--short")
+        if pending.strip():
+            self.helm("uninstall", RELEASE, within, "--wait")
 
     def _namespace(self, name: str) -> None:
         if not self.kubectl("get", f"namespace/{name}", "--ignore-not-found", "--output=name"):
