@@ -160,6 +160,8 @@ class Reconciler:
         unready = await self.prober.reasons(newest)
         waiting = any(pod.running and not pod.ready and not pod.deleting for pod in newest.values())
         verdict = assess.observed(entry.deployment, entry.pods, config=made.config_hash, unready=unready)
+        if secrets.unreadable:
+            verdict = assess.with_unread_secrets(verdict, secrets.unreadable)
         return verdict, _UNREADY_SECONDS if waiting else None
 
     async def _tell(self, key: Key, entry: Entry, made: Plan | None, verdict: Verdict) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from apm_operator import conditions as c
@@ -61,6 +62,14 @@ def missing_secrets(missing: Iterable[SecretUse], namespace: str) -> Verdict:
             f"--from-literal={key}=VALUE makes it)"
         )
     return Verdict.problem(c.SECRET_MISSING, "; ".join(told))
+
+
+def with_unread_secrets(verdict: Verdict, names: Iterable[str]) -> Verdict:
+    """Pods that are not there yet may wait for a Secret that the operator has no right to look at."""
+    if verdict.reason != c.ROLLING_OUT:
+        return verdict
+    hint = f"The operator may not read Secret {', '.join(names)}: if pods stay in ContainerCreating, is it there?"
+    return replace(verdict, message=f"{verdict.message} {hint}")
 
 
 def observed(

@@ -91,3 +91,8 @@ def test_a_missing_secret_is_named_with_what_would_make_it():
     assert verdict.reason == "SecretMissing"
     assert "key api-key of Secret llm is missing" in verdict.message
     assert "kubectl -n shop create secret generic llm --from-literal=api-key=VALUE" in verdict.message
+
+
+def test_a_roll_out_that_waits_says_which_secret_could_not_be_looked_at():
+    assert "may not read Secret llm" in assess.with_unread_secrets(observed(ROLLING), ["llm"]).message
+    assert assess.with_unread_secrets(observed(DONE), ["llm"]) == observed(DONE)
