@@ -169,7 +169,6 @@ def _chunk(event: dict[str, Any], what: str) -> AIMessageChunk:
         delta = choices[0].get("delta") or {} if choices else {}
         return AIMessageChunk(
             content=delta.get("content") or "",
-            id=event.get("id") or None,
             usage_metadata=wire.usage(event.get("usage")),
             tool_call_chunks=[
                 tool_call_chunk(

@@ -56,7 +56,7 @@ def from_wire(answer: Any, what: str) -> AIMessage:
             content=message.get("content") or "",
             tool_calls=calls,
             invalid_tool_calls=invalid,
-            id=answer.get("id") or None,
+            # Not the endpoint's id: some repeat theirs, and a message replaces one of the same id.
             usage_metadata=usage(answer.get("usage")),
             response_metadata={
                 "finish_reason": choice.get("finish_reason"),

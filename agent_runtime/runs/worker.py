@@ -116,6 +116,7 @@ class Worker:
         await asyncio.gather(*self._loops, *(job.task for job in jobs if job.task), return_exceptions=True)
 
     async def _claim_forever(self) -> None:
+        scanned = 0.0
         while True:
             thread_id: str | None = None
             with suppress(TimeoutError):
@@ -123,7 +124,11 @@ class Worker:
             if self._draining or len(self._jobs) >= self._max_runs:
                 continue
             try:
-                await (self._take(thread_id) if thread_id else self._scan())
+                if thread_id is not None:
+                    await self._take(thread_id)
+                if time.monotonic() - scanned >= _POLL:
+                    await self._scan()
+                    scanned = time.monotonic()
             except UnavailableError:
                 self._watch.forget()
 

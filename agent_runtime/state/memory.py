@@ -35,7 +35,10 @@ class MemoryStore:
         return
 
     async def add_thread(self, thread: Thread) -> bool:
-        return self._threads.setdefault(thread.thread_id, thread) is thread
+        if thread.thread_id in self._threads:
+            return False
+        self._threads[thread.thread_id] = thread
+        return True
 
     async def thread(self, thread_id: str) -> Thread | None:
         return self._threads.get(thread_id)
@@ -67,8 +70,9 @@ class MemoryStore:
         return old[:limit]
 
     async def add_run(self, run: Run) -> bool:
-        if self._runs.setdefault(run.run_id, run) is not run:
+        if run.run_id in self._runs:
             return False
+        self._runs[run.run_id] = run
         self._set_thread(run.thread_id, run.status)
         return True
 
@@ -107,7 +111,10 @@ class MemoryStore:
         self._runs.pop(run.run_id, None)
 
     async def claim(self, lease: Lease) -> bool:
-        return self._leases.setdefault(lease.thread_id, lease) is lease
+        if lease.thread_id in self._leases:
+            return False
+        self._leases[lease.thread_id] = lease
+        return True
 
     async def leases(self, thread_ids: Sequence[str]) -> list[Lease]:
         return [self._leases[name] for name in thread_ids if name in self._leases]

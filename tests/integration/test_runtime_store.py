@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import secrets
+from collections.abc import AsyncIterator
+
+import pytest
+from pymongo import MongoClient
+
+from agent_runtime.state.mongodb import MongoStore
+from fakes.store_contract import CASES
+
+
+@pytest.fixture(scope="module")
+def database(mongodb_uri):
+    name = f"test_{secrets.token_hex(4)}"
+    yield name
+    with MongoClient(mongodb_uri) as client:
+        client.drop_database(name)
+
+
+@pytest.fixture
+async def store(mongodb_uri, database) -> AsyncIterator[MongoStore]:
+    """A store of an agent of its own."""
+    it = MongoStore(lambda: mongodb_uri, database, f"tests/{secrets.token_hex(4)}", 8)
+    await it.prepare()
+    yield it
+    await it.close()
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+async def test_store(case, store):
+    await case(store)
+
+
+async def test_preparing_twice_changes_nothing(store):
+    await store.prepare()
+    await store.ping()
+
+
+@pytest.mark.usefixtures("store")
+async def test_the_indexes_are_there(mongodb_uri, database):
+    with MongoClient(mongodb_uri) as client:
+        keys = {
+            name: [tuple(index["key"]) for index in client[database][name].list_indexes()]
+            for name in ("threads", "runs", "checkpoints", "checkpoint_writes")
+        }
+    assert ("agent", "status", "created_at") in keys["runs"]
+    assert ("agent", "updated_at") in keys["threads"]
+    assert ("thread_id", "checkpoint_ns", "checkpoint_id") in keys["checkpoints"]
+    assert ("thread_id", "checkpoint_ns", "checkpoint_id", "task_id", "idx") in keys["checkpoint_writes"]

@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agent_runtime import outbound
+from agent_runtime.errors import CallError, CallErrorKind, ConfigError
+from agent_runtime.spec.tool import ToolSpec
+from agent_runtime.workflow.http_tool import HTTPToolCaller, validator
+from fakes.tool_server import tool_server
+
+NUMBER = {"type": "object", "properties": {"number": {"type": "string"}}, "required": ["number"]}
+
+
+@pytest.fixture
+async def http():
+    async with outbound.client() as client:
+        yield client
+
+
+def tool(http, url: str, secrets: Path = Path("/nonexistent"), **parts: Any) -> HTTPToolCaller:
+    parameters = parts.pop("parameters", {"type": "object"})
+    spec = ToolSpec.model_validate({"name": "lookup", "parameters": parameters, "http": {"url": url, **parts}})
+    return HTTPToolCaller(spec, http, outbound.Secrets(secrets))
+
+
+async def test_arguments_fill_the_address_and_the_rest_is_the_body(http):
+    async with tool_server() as service:
+        caller = tool(http, f"{service.url}/orders/{{number}}?lang={{lang}}", method="POST")
+        answer = await caller.call({"number": "a/../b c", "lang": "d&e=f", "note": "x"}, "key-1")
+    assert answer == {"ok": True}
+    call = service.calls[0]
+    assert call.path == "/orders/a%2F..%2Fb%20c"
+    assert call.query == "lang=d%26e%3Df"
+    assert json.loads(call.body) == {"note": "x"}
+    assert call.headers["idempotency-key"] == "key-1"
+
+
+async def test_a_get_sends_the_rest_as_query(http):
+    async with tool_server() as service:
+        await tool(http, f"{service.url}/find", method="GET").call({"q": "a b", "n": 2}, "k")
+    assert (service.calls[0].query, service.calls[0].body) == ("q=a+b&n=2", b"")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"number": 7}, "number: 7 is not of type 'string'"),
+        ({}, "'number' is a required property"),
+        ({"number": ".."}, "can't be part of an address"),
+    ],
+)
+async def test_wrong_arguments_are_refused_and_nothing_is_sent(http, arguments, message):
+    async with tool_server() as service:
+        caller = tool(http, f"{service.url}/orders/{{number}}", parameters=NUMBER)
+        with pytest.raises(CallError, match=message) as caught:
+            await caller.call(arguments, "k")
+    assert caught.value.kind == CallErrorKind.REFUSED
+    assert service.calls == []
+
+
+async def test_the_token_is_sent_and_a_redirect_is_not_followed(http, tmp_path):
+    (tmp_path / "crm").mkdir()
+    (tmp_path / "crm" / "token").write_text("t0ken")
+    async with tool_server(302) as service:
+        caller = tool(http, f"{service.url}/x", tmp_path, bearerTokenSecretRef={"name": "crm", "key": "token"})
+        with pytest.raises(CallError) as caught:
+            await caller.call({}, "k")
+    assert caught.value.kind == CallErrorKind.REFUSED
+    assert [call.headers["authorization"] for call in service.calls] == ["Bearer t0ken"]
+
+
+async def test_a_busy_service_is_tried_again_with_the_same_key(http):
+    async with tool_server(503, 429) as service:
+        assert await tool(http, f"{service.url}/x").call({}, "k") == {"ok": True}
+    assert [call.headers["idempotency-key"] for call in service.calls] == ["k", "k", "k"]
+
+
+async def test_too_large_an_answer_is_refused(http, monkeypatch):
+    monkeypatch.setattr(outbound, "MAX_ANSWER_BYTES", 1000)
+    async with tool_server(answer="x" * 2000) as service:
+        with pytest.raises(CallError) as caught:
+            await tool(http, f"{service.url}/x").call({}, "k")
+    assert caught.value.kind == CallErrorKind.BAD_ANSWER
+
+
+def test_a_wrong_schema_is_a_config_error():
+    with pytest.raises(ConfigError, match="the JSON Schema of it is not valid"):
+        validator({"type": "nonsense"}, "it")
