@@ -43,16 +43,20 @@ class Api:
             return answer
 
     async def watch(self, path: str, seen: Callable[[dict[str, Any], float], None]) -> None:
-        """Tell every event under `path` with the time it came, until cancelled."""
+        """Tell every event under `path` with the time it came, until cancelled.
+
+        The API server ends the watches of a kind whose definition is new; a new one begins with what is there.
+        """
         timeout = aiohttp.ClientTimeout(total=None)
-        query = {"watch": "true", "allowWatchBookmarks": "true"}
-        async with self.session.get(path, params=query, timeout=timeout) as response:
-            buffer = b""
-            async for chunk in response.content.iter_any():
-                now = time.monotonic()
-                *lines, buffer = (buffer + chunk).split(b"\n")
-                for line in lines:
-                    seen(json.loads(line), now)
+        while True:
+            async with self.session.get(path, params={"watch": "true"}, timeout=timeout) as response:
+                response.raise_for_status()
+                buffer = b""
+                async for chunk in response.content.iter_any():
+                    now = time.monotonic()
+                    *lines, buffer = (buffer + chunk).split(b"\n")
+                    for line in lines:
+                        seen(json.loads(line), now)
 
     def _tls(self, cluster: dict[str, str]) -> ssl.SSLContext:
         user = self.config["users"][0]["user"]

@@ -20,7 +20,7 @@ from prometheus_client.samples import Sample
 from bench.process import cpu_seconds, rss_mebibytes
 
 ROOT = Path(__file__).parents[1]
-_READS = ("get", "list", "watch")
+_READS = ("get", "list", "watch", "discover")
 
 
 @dataclass(frozen=True)
