@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
+import yaml
 
 from cluster import gobuild
 from cluster.controlplane import ControlPlane
@@ -95,6 +96,32 @@ def test_rights_of_an_operator_of_one_namespace(control_plane, release, namespac
         assert not may("create", "apps", "deployments", other)
         assert not may("list", GROUP, "agentdeployments", other)
         assert not may("get", "", "secrets", other)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        (),
+        ("replicas=2", "secretReader.namespaces={default}", "imagePullSecrets[0].name=registry"),
+        ("watchNamespaces={default,kube-public}", "replicas=3", "tests.namespace=kube-public"),
+        ("crds.keep=false", "tests.enabled=false", "rbac.aggregate=false", "leaderElection=false"),
+        ("image.digest=sha256:" + "0" * 64, "priorityClassName=system-node-critical", "nodeSelector.disk=ssd"),
+        ("tolerations[0].operator=Exists", "podAnnotations.note=yes", "podLabels.team=platform"),
+    ],
+    ids=lambda values: values[0].partition("=")[0] if values else "defaults",
+)
+def test_the_api_server_knows_every_field(control_plane, values):
+    sets = [argument for value in values for argument in ("--set", value)]
+    chart = helm_on(control_plane)(
+        "template", "apm", str(CHART), "--namespace", "default", "--set", "crds.enabled=false", *sets
+    )
+    items = [item for item in yaml.safe_load_all(chart) if item]
+    for item in items:
+        if item["kind"] == "Pod":
+            # A dry run makes no ServiceAccount, and a Pod's has to be there.
+            item["spec"]["serviceAccountName"] = "default"
+    stdin = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+    control_plane.kubectl("create", "--dry-run=server", "--validate=strict", "--filename=-", stdin=stdin)
 
 
 EXAMPLES = [
