@@ -99,9 +99,9 @@ class Worker:
             await asyncio.wait_for(self._changed.wait(), longest)
 
     def drain(self) -> None:
-        """Takes no more runs, and has the running ones stop after their superstep if others can go on with them."""
+        """Leaves runs to other pods, the running ones after their superstep; where there are none, ends them."""
         self._draining = True
-        if self._store.durable:
+        if self._leaves_runs:
             for job in self._jobs.values():
                 job.control.request_drain()
 
@@ -115,13 +115,17 @@ class Worker:
             job.cancel("pending" if self._store.durable else "interrupted")
         await asyncio.gather(*self._loops, *(job.task for job in jobs if job.task), return_exceptions=True)
 
+    @property
+    def _leaves_runs(self) -> bool:
+        return self._draining and self._store.durable
+
     async def _claim_forever(self) -> None:
         scanned = 0.0
         while True:
             thread_id: str | None = None
             with suppress(TimeoutError):
                 thread_id = await asyncio.wait_for(self._offered.get(), _POLL)
-            if self._draining or len(self._jobs) >= self._max_runs:
+            if self._leaves_runs or len(self._jobs) >= self._max_runs:
                 continue
             try:
                 if thread_id is not None:

@@ -28,9 +28,12 @@ def _with_tool(url: str, llm: str, rounds: int = 3) -> dict[str, Any]:
 
 async def test_a_model_calls_a_tool_and_answers_with_what_it_learnt():
     call = Answer(calls=(("order", '{"number": "7"}'),))
-    async with tool_server(answer={"state": "sent"}) as service, openai_server(call, Answer("It was sent.")) as llm:
-        async with running(_with_tool(service.url, llm.url)) as it:
-            values = await it.client.runs.wait(None, "agent", input=person("Where is 7?"))
+    async with (
+        tool_server(answer={"state": "sent"}) as service,
+        openai_server(call, Answer("It was sent.")) as llm,
+        running(_with_tool(service.url, llm.url)) as it,
+    ):
+        values = await it.client.runs.wait(None, "agent", input=person("Where is 7?"))
     assert [message["type"] for message in values["messages"]] == ["human", "ai", "tool", "ai"]
     assert last_text(values) == "It was sent."
     assert service.calls[0].path == "/orders/7"
@@ -40,9 +43,12 @@ async def test_a_model_calls_a_tool_and_answers_with_what_it_learnt():
 
 async def test_a_model_is_told_what_was_wrong_with_its_call():
     calls = [Answer(calls=(("order", '{"number": 7}'),)), Answer(calls=(("nothing", "{}"),)), Answer("Sorry.")]
-    async with tool_server() as service, openai_server(*calls) as llm:
-        async with running(_with_tool(service.url, llm.url)) as it:
-            values = await it.client.runs.wait(None, "agent", input=person("Where is 7?"))
+    async with (
+        tool_server() as service,
+        openai_server(*calls) as llm,
+        running(_with_tool(service.url, llm.url)) as it,
+    ):
+        values = await it.client.runs.wait(None, "agent", input=person("Where is 7?"))
     told = [message["content"] for message in values["messages"] if message["type"] == "tool"]
     assert "7 is not of type 'string'" in told[0]
     assert told[1] == "Error: there is no tool nothing"
@@ -51,10 +57,13 @@ async def test_a_model_is_told_what_was_wrong_with_its_call():
 
 async def test_a_model_that_never_stops_calling_tools_is_stopped():
     call = Answer(calls=(("order", '{"number": "7"}'),))
-    async with tool_server() as service, openai_server(call) as llm:
-        async with running(_with_tool(service.url, llm.url, rounds=2)) as it:
-            with pytest.raises(Exception, match="still calls tools after 2 rounds"):
-                await it.client.runs.wait(None, "agent", input=person("Where is 7?"))
+    async with (
+        tool_server() as service,
+        openai_server(call) as llm,
+        running(_with_tool(service.url, llm.url, rounds=2)) as it,
+    ):
+        with pytest.raises(Exception, match="still calls tools after 2 rounds"):
+            await it.client.runs.wait(None, "agent", input=person("Where is 7?"))
     assert len(service.calls) == 2
 
 
@@ -82,11 +91,13 @@ async def test_a_tool_node_saves_the_answer():
 
 
 async def test_an_agent_asks_another_one_in_one_lasting_thread():
-    async with running({"models": [ECHO], "workflow": CHAT}, name="other") as other:
-        async with running({"workflow": ASK}, peers={"other": other.url}) as it:
-            thread = (await it.client.threads.create())["thread_id"]
-            for text in ("one", "two"):
-                values = await it.client.runs.wait(thread, "agent", input=person(text))
+    async with (
+        running({"models": [ECHO], "workflow": CHAT}, name="other") as other,
+        running({"workflow": ASK}, peers={"other": other.url}) as it,
+    ):
+        thread = (await it.client.threads.create())["thread_id"]
+        for text in ("one", "two"):
+            values = await it.client.runs.wait(thread, "agent", input=person(text))
         there = await other.client.threads.search()
     assert last_text(values) == "You said: two"
     assert values["messages"][-1]["name"] == "other"
@@ -95,10 +106,12 @@ async def test_an_agent_asks_another_one_in_one_lasting_thread():
 
 
 async def test_headers_for_tracing_go_to_the_other_agent():
-    async with tool_server(answer={"messages": [{"type": "ai", "content": "hi"}]}) as other:
-        async with running({"workflow": ASK}, peers={"other": other.url}) as it:
-            headers = {"traceparent": "00-1-2-01", HOPS_HEADER: "2", "authorization": "Bearer x"}
-            await it.client.runs.wait(None, "agent", input=person("hi"), headers=headers)
+    async with (
+        tool_server(answer={"messages": [{"type": "ai", "content": "hi"}]}) as other,
+        running({"workflow": ASK}, peers={"other": other.url}) as it,
+    ):
+        headers = {"traceparent": "00-1-2-01", HOPS_HEADER: "2", "authorization": "Bearer x"}
+        await it.client.runs.wait(None, "agent", input=person("hi"), headers=headers)
     sent = other.calls[0].headers
     assert sent["traceparent"] == "00-1-2-01"
     assert sent[HOPS_HEADER] == "3"
@@ -118,7 +131,9 @@ async def test_a_cycle_of_agents_ends():
 
 async def test_the_other_agents_failure_is_named():
     failing = {"start": "a", "nodes": [{"name": "a", "uses": "set", "with": {"values": {"messages": "7"}}}]}
-    async with running({"workflow": failing}, name="other") as other:
-        async with running({"workflow": ASK}, peers={"other": other.url}) as it:
-            with pytest.raises(Exception, match="the run of agent other failed: channel `messages`"):
-                await it.client.runs.wait(None, "agent", input=person("hi"))
+    async with (
+        running({"workflow": failing}, name="other") as other,
+        running({"workflow": ASK}, peers={"other": other.url}) as it,
+    ):
+        with pytest.raises(Exception, match="the run of agent other failed: channel `messages`"):
+            await it.client.runs.wait(None, "agent", input=person("hi"))

@@ -1,0 +1,141 @@
+"""Runs end as they should: at their limits, at interrupts, and when the pod has to go."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, TypedDict
+
+import pytest
+from langgraph.graph import START, StateGraph
+from langgraph.types import interrupt
+
+from fakes.agents import ECHO, RunningAgent, person, running
+
+SLOW = {"name": "default", "provider": "scripted", "script": [{"reply": "late", "delay": "30s"}]}
+LOOP = {
+    "state": {"n": {"type": "integer", "reduce": "sum"}},
+    "start": "again",
+    "limits": {"steps": 5},
+    "nodes": [{"name": "again", "uses": "set", "with": {"values": {"n": "1"}}, "next": "again"}],
+}
+
+
+class _State(TypedDict, total=False):
+    question: str
+    answer: str
+
+
+def approval() -> StateGraph[Any]:
+    """A graph that waits for a person."""
+
+    async def ask(state: _State) -> dict[str, Any]:
+        return {"answer": interrupt({"ask": state.get("question", "?")})}
+
+    return StateGraph(_State).add_node("ask", ask).add_edge(START, "ask")
+
+
+def broken() -> StateGraph[Any]:
+    """A graph whose code fails when it is loaded."""
+    raise RuntimeError("no such luck")
+
+
+async def _error(it: RunningAgent, **options: Any) -> dict[str, Any]:
+    thread = (await it.client.threads.create())["thread_id"]
+    values = await it.client.runs.wait(thread, "agent", raise_error=False, **options)
+    run = (await it.client.runs.list(thread))[0]
+    return {**values["__error__"], "status": run["status"]}
+
+
+async def test_a_loop_ends_at_its_limit_of_steps():
+    async with running({"workflow": LOOP}) as it:
+        error = await _error(it, input={})
+        lower = await _error(it, input={}, config={"recursion_limit": 2})
+    assert error == {"error": "StepLimit", "message": "the run took more than its limit of 5 steps", "status": "error"}
+    assert "limit of 2 steps" in lower["message"]
+
+
+async def test_a_run_ends_at_its_limit_of_time():
+    nodes = [{"name": "answer", "uses": "model", "next": "end"}]
+    async with running(
+        {"models": [SLOW], "workflow": {"start": "answer", "limits": {"wallClock": "200ms"}, "nodes": nodes}}
+    ) as it:
+        error = await _error(it, input=person("hi"))
+    assert error["status"] == "timeout"
+    assert error["message"] == "the run took longer than its limit of 0.2 s"
+
+
+async def test_a_node_ends_at_its_limit_and_goes_on_elsewhere():
+    nodes = [
+        {"name": "slow", "uses": "model", "timeout": "100ms", "onError": "quick", "next": "end"},
+        {"name": "quick", "uses": "model", "with": {"model": "echo"}, "next": "end"},
+    ]
+    spec = {"models": [SLOW, {**ECHO, "name": "echo"}], "workflow": {"start": "slow", "nodes": nodes}}
+    async with running(spec) as it:
+        values = await it.client.runs.wait(None, "agent", input=person("hi"))
+    assert values["messages"][-1]["content"] == "You said: hi"
+
+
+async def test_a_failed_node_is_tried_again():
+    retry = {"attempts": 3, "initial": "1ms", "max": "2ms", "errors": ["Any"]}
+    nodes = [{"name": "a", "uses": "set", "with": {"values": {"n": "[1][5]"}}, "retry": retry, "next": "end"}]
+    async with running({"workflow": {"state": {"n": {"type": "integer"}}, "start": "a", "nodes": nodes}}) as it:
+        thread = (await it.client.threads.create())["thread_id"]
+        parts = [
+            part async for part in it.client.runs.stream(thread, "agent", input={}, stream_mode=["tasks", "values"])
+        ]
+    assert parts[-1].event == "error"
+    assert "can't be evaluated" in parts[-1].data["message"]
+
+
+async def test_a_graph_of_ones_own_can_wait_for_a_person():
+    async with running({"graph": f"{__name__}:approval"}) as it:
+        thread = (await it.client.threads.create())["thread_id"]
+        values = await it.client.runs.wait(thread, "agent", input={"question": "Publish?"})
+        assert values["__interrupt__"][0]["value"] == {"ask": "Publish?"}
+        found = await it.client.threads.get(thread)
+        assert found["status"] == "interrupted"
+        assert next(iter(found["interrupts"].values()))[0]["value"] == {"ask": "Publish?"}
+        assert (await it.client.runs.list(thread))[0]["status"] == "interrupted"
+        values = await it.client.runs.wait(thread, "agent", command={"resume": "yes"})
+        assert values == {"question": "Publish?", "answer": "yes"}
+        assert (await it.client.threads.get_state(thread))["next"] == []
+
+
+@pytest.mark.parametrize("where", [f"{__name__}:broken", f"{__name__}:nothing", "no_such_package:graph", "json:dumps"])
+async def test_a_graph_that_cannot_be_loaded_is_a_config_error(where):
+    from agent_runtime.errors import ConfigError  # noqa: PLC0415 - for this test alone
+
+    with pytest.raises(ConfigError, match=r"can't be loaded|is a"):
+        async with running({"graph": where}):
+            pass
+
+
+async def test_a_run_in_a_sub_workflow_can_be_drained_and_goes_on():
+    """The drain stops the inner graph too, and what was done there is not done again."""
+    step = {"uses": "model", "with": {"save": "done"}}
+    inner = {
+        "name": "inner",
+        "state": {"messages": {"type": "messages"}, "done": {"type": "array", "reduce": "append"}},
+        "start": "one",
+        "nodes": [{"name": "one", **step, "next": "two"}, {"name": "two", **step, "next": "end"}],
+    }
+    outer = {
+        "state": inner["state"],
+        "start": "sub",
+        "nodes": [{"name": "sub", "uses": "workflow", "with": {"ref": "inner"}, "next": "end"}],
+    }
+    models = [{"name": "default", "provider": "scripted", "script": [{"reply": "step", "delay": "300ms"}]}]
+    async with running({"models": models, "workflow": outer, "workflows": [inner]}) as it:
+        it.agent.store.durable = True  # as if another pod could go on
+        thread = (await it.client.threads.create())["thread_id"]
+        run = await it.client.runs.create(thread, "agent", input=person("go"))
+        worker = it.agent.runs.worker
+        async with asyncio.timeout(10):
+            while (job := worker.job(run["run_id"])) is None:  # noqa: ASYNC110 - polled with a deadline
+                await asyncio.sleep(0.01)
+        job.control.request_drain()
+        values = await it.client.runs.join(thread, run["run_id"])
+        attempts = await it.agent.store.run(thread, run["run_id"])
+    assert attempts is not None
+    assert attempts.attempt == 2
+    assert values["done"] == ["step", "step"]

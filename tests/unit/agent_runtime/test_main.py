@@ -1,0 +1,104 @@
+"""The program as the kubelet starts and ends it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from fakes.agents import CHAT, config, person
+from fakes.serving import free_port
+
+SLOW = {"name": "default", "provider": "scripted", "script": [{"reply": "in the end", "delay": "1s"}]}
+_DEADLINE = 30.0
+
+
+def _start(folder: Path, text: str, port: int, **environment: str) -> subprocess.Popen[str]:
+    (folder / "agent.json").write_text(text)
+    (folder / "termination-log").touch()
+    paths = [str(Path(__file__).parents[3])]
+    return subprocess.Popen(
+        [sys.executable, "-m", "agent_runtime"],
+        env={
+            "PYTHONPATH": ":".join(paths),
+            "APM_CONFIG": str(folder / "agent.json"),
+            "APM_TERMINATION_LOG": str(folder / "termination-log"),
+            "APM_DRAIN_DELAY_SECONDS": "0.2",
+            "HOST": "127.0.0.1",
+            "PORT": str(port),
+            **environment,
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def _wait_ready(url: str, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + _DEADLINE
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"{url}/readyz").status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    pytest.fail(f"not ready: {process.poll()}")
+
+
+def test_it_serves_and_ends_its_runs_before_it_ends(tmp_path):
+    listener, port = free_port()
+    listener.close()
+    text = config({"models": [SLOW], "workflow": CHAT}).model_dump_json(by_alias=True, exclude_none=True)
+    with _start(tmp_path, text, port) as process:
+        url = f"http://127.0.0.1:{port}"
+        try:
+            _wait_ready(url, process)
+            body = {"assistant_id": "agent", "input": person("hi")}
+            with httpx.stream("POST", f"{url}/runs/wait", json=body, timeout=_DEADLINE) as answer:
+                process.send_signal(signal.SIGTERM)
+                assert httpx.get(f"{url}/livez").status_code == 200
+                values = json.loads(answer.read())
+        except BaseException:
+            process.kill()
+            raise
+        out, _ = process.communicate(timeout=_DEADLINE)
+    assert values["messages"][-1]["content"] == "in the end"
+    assert process.returncode == 0
+    lines: list[dict[str, Any]] = [json.loads(line) for line in out.splitlines()]
+    ended = next(line for line in lines if line["event"] == "run ended")
+    assert ended["status"] == "success"
+    assert ended["run_id"]
+    assert "in the end" not in out
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "message"),
+    [
+        ("{", {}, "config file"),
+        ('{"agent": {"name": "a", "namespace": "n"}, "spec": {"grpah": "x"}}', {}, "spec.grpah: Extra inputs"),
+        ('{"agent": {"name": "a", "namespace": "n"}, "spec": {}}', {}, "set either `workflow` or `graph`"),
+        ("{}", {"APM_TERMINATION_LOG": "/nonexistent/log"}, "agent: Field required"),
+    ],
+)
+def test_a_config_that_cannot_run_is_told_in_one_line(tmp_path, text, environment, message):
+    with _start(tmp_path, text, 1, **environment) as process:
+        _, err = process.communicate(timeout=_DEADLINE)
+    assert process.returncode == 1
+    assert message in err
+    assert len(err.splitlines()) == 1
+    written = (tmp_path / "termination-log").read_text()
+    assert (message in written) == (not environment)
+
+
+def test_a_setting_that_is_no_number_is_told_in_one_line(tmp_path):
+    with _start(tmp_path, "{}", 1, APM_MAX_RUNS="many") as process:
+        _, err = process.communicate(timeout=_DEADLINE)
+    assert process.returncode == 1
+    assert err == "agent_runtime: APM_MAX_RUNS is 'many': set it to a number\n"
