@@ -1,35 +1,39 @@
 """The whole product in the local cluster: MongoDB, the operator by its chart, agents as pods."""
 
+import secrets
 from collections.abc import Iterator
 
 import pytest
 
-from cluster.installation import TESTS_NAMESPACE, Installation
+from cluster.installation import Installation
 from cluster.provider import choose
+from e2e.support.space import Space, wait_until_removed
 
-_AGENTS = "agentdeployments.apm.valeo-neuroerp.com"
+# It takes the operator away and brings it back.
+_LAST = "test_chart.py"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.path.name == _LAST and item.path.parent.name == "e2e")
 
 
 @pytest.fixture(scope="session")
-def cluster() -> Installation:
+def cluster() -> Iterator[Installation]:
     """The cluster with MongoDB and the operator of this work tree; it stays up afterwards."""
     provider = choose()
     provider.up()
     installation = Installation(provider)
     installation.ensure()
-    installation.copy_mongodb_secret(TESTS_NAMESPACE)
-    return installation
+    yield installation
+    wait_until_removed(installation)
 
 
 @pytest.fixture
-def namespace(cluster: Installation) -> Iterator[str]:
-    """A namespace for agents, with the Secret apm-mongodb; without any agent before and after."""
-    _remove_agents(cluster)
-    yield TESTS_NAMESPACE
-    _remove_agents(cluster)
-
-
-def _remove_agents(cluster: Installation) -> None:
-    within = f"--namespace={TESTS_NAMESPACE}"
-    cluster.kubectl("delete", _AGENTS, "--all", within, "--timeout=120s")
-    cluster.kubectl("wait", "--for=delete", "pod", "--all", within, "--timeout=120s")
+def space(cluster: Installation) -> Iterator[Space]:
+    """A namespace of the test's own, removed at its end."""
+    space = Space(cluster, f"apm-e2e-{secrets.token_hex(4)}")
+    space.create()
+    try:
+        yield space
+    finally:
+        space.remove()

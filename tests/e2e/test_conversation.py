@@ -1,0 +1,42 @@
+"""A conversation goes on although every pod of the agent was replaced in the middle of it."""
+
+from pymongo import MongoClient
+
+from cluster import mongodb
+from cluster.installation import AGENTS_NAMESPACE
+from e2e.support.manifests import AGENT_LABEL, agent
+from e2e.support.manifests import mongodb as in_mongodb
+from e2e.support.space import Space, say
+
+_REMEMBERS = 'You first said: {{ messages.filter(m, m.role == "user")[0].content }}'
+
+
+def test_a_conversation_survives_the_end_of_all_pods(space: Space) -> None:
+    space.apply(agent("host", reply=_REMEMBERS, replicas=2, state=in_mongodb()))
+    space.ready("host")
+    before = {pod["metadata"]["uid"] for pod in space.pods("host")}
+    with space.client("host") as client:
+        thread = client.threads.create()["thread_id"]
+        assert say(client, thread, "My name is Ada.") == "You first said: My name is Ada."
+
+    space.kubectl("delete", "pod", f"-l={AGENT_LABEL}=host", "--wait=true", "--timeout=90s")
+    space.ready("host")
+
+    assert before.isdisjoint(pod["metadata"]["uid"] for pod in space.pods("host"))
+    with space.client("host") as client:
+        assert say(client, thread, "Who am I?") == "You first said: My name is Ada."
+        history = client.threads.get_state(thread)["values"]["messages"]
+    assert [message["type"] for message in history] == ["human", "ai", "human", "ai"]
+    assert _kept_in_mongodb(space, thread)
+
+
+def _kept_in_mongodb(space: Space, thread: str) -> bool:
+    """Whether a collection other than the list of threads holds checkpoints of the thread."""
+    provider = space.cluster.cluster
+    with (
+        provider.reach(AGENTS_NAMESPACE, "mongodb", mongodb.PORT) as (host, port),
+        MongoClient(mongodb.uri(provider, AGENTS_NAMESPACE, host, port)) as client,
+    ):
+        database = client["apm"]
+        checkpoints = [name for name in database.list_collection_names() if name.startswith("checkpoint")]
+        return any(database[name].find_one({"thread_id": {"$regex": thread}}) for name in checkpoints)

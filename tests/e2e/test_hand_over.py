@@ -1,0 +1,25 @@
+"""The examples as they stand: one agent hands bookings over to another."""
+
+from e2e.support.manifests import example
+from e2e.support.space import Space, say
+
+
+def test_a_booking_is_handed_over_and_the_peer_remembers_it(space: Space) -> None:
+    space.apply(example("restaurant-voice-host"), example("support-triage"))
+    space.ready("restaurant-voice-host", "support-triage")
+    with space.client("support-triage") as front, space.client("restaurant-voice-host") as peer:
+        thread = front.threads.create()["thread_id"]
+        assert "billing team" in say(front, thread, "I have a question about my invoice.")
+        assert peer.threads.search() == []
+
+        assert "on which day" in say(front, thread, "I would like to book a table for four.").lower()
+        assert "which name" in say(front, thread, "A table at 19:30, please.").lower()
+
+        threads = peer.threads.search()
+        assert len(threads) == 1
+        assert threads[0]["thread_id"] != thread
+        kept = peer.threads.get_state(threads[0]["thread_id"])["values"]["messages"]
+    assert [message["content"] for message in kept if message["type"] == "human"] == [
+        "I would like to book a table for four.",
+        "A table at 19:30, please.",
+    ]
