@@ -15,7 +15,7 @@ import structlog
 from apm_operator import conditions as c
 from apm_operator.api.agentdeployment import AgentDeployment
 from apm_operator.conditions import Verdict
-from apm_operator.errors import ApiError, Conflict, InvalidSpec, NamespaceTerminating, NotFound, Overloaded, Unreachable
+from apm_operator.errors import ApiError, Forbidden, Invalid, InvalidSpec, NamespaceTerminating, NotFound
 from apm_operator.kinds import AGENTS
 from apm_operator.reconcile import assess, plan, status
 from apm_operator.reconcile.apply import NameTaken, OwnerLeaving, apply, prune
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 _UNREADY_SECONDS = 5.0
 _FAILURES_BEFORE_STATUS = 3
+"""What passes by itself within some seconds is not worth a status."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -103,9 +104,10 @@ class Reconciler:
         except NameTaken as error:
             return await self._refuse(key, entry, made, assess.name_taken(error.kind, error.name))
         except ApiError as error:
-            if isinstance(error, NotFound | NamespaceTerminating) or (
-                isinstance(error, Conflict | Overloaded | Unreachable) and failures < _FAILURES_BEFORE_STATUS
-            ):
+            if isinstance(error, NotFound | NamespaceTerminating):
+                raise
+            lasting = isinstance(error, Forbidden | Invalid) or failures >= _FAILURES_BEFORE_STATUS
+            if not lasting:
                 raise
             return await self._refuse(key, entry, made, assess.refused(error), error.retry_after)
         verdict, again = await self._verdict(key, entry, made, secrets)

@@ -287,7 +287,7 @@ async def test_a_secret_that_may_not_be_read_is_no_failure(world: World):
 async def test_a_refusal_is_told_and_tried_again(world: World, error: errors.ApiError, reason: str):
     world.kube.fail["apply", "Deployment"] = [error]
     world.write()
-    outcome = await world.reconcile()
+    outcome = await world.reconcile(failures=3)
     assert outcome.failed
     assert world.ready == ("False", reason)
     assert "observedGeneration" not in world.status
@@ -304,12 +304,23 @@ async def test_an_invalid_child_stalls(world: World):
     assert world.ready == ("False", "SpecInvalid")
 
 
-async def test_a_short_overload_leaves_no_trace_in_the_status(world: World):
-    world.kube.fail["apply", "Service"] = [errors.Overloaded("busy", status=429, retry_after=7)]
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.Overloaded("busy", status=429, retry_after=7),
+        errors.ApiError("broken", status=500),
+        errors.Conflict("newer", status=409),
+        errors.Unreachable("no answer"),
+    ],
+)
+async def test_a_short_trouble_leaves_no_trace_in_the_status(world: World, error: errors.ApiError):
+    world.kube.fail["apply", "Deployment"] = [error]
     world.write()
     outcome = await world.reconcile()
-    assert (outcome.failed, outcome.at_least) == (True, 7)
+    assert (outcome.failed, outcome.at_least) == (True, error.retry_after)
     assert world.status == {}
+    assert not (await world.reconcile(failures=1)).failed
+    assert world.ready == ("Unknown", "Progressing")
 
 
 async def test_a_namespace_that_goes_away_is_left_in_peace(world: World):

@@ -1,0 +1,245 @@
+"""What the operator makes of an AgentDeployment, and that it stays so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster.controlplane import ControlPlane
+from integration.operators import Operator, agent, eventually, operator
+
+STATE = {"mongodb": {"uriSecretRef": {"name": "apm-mongodb", "key": "uri"}}}
+
+
+class Shop:
+    """One test's namespace."""
+
+    def __init__(self, plane: ControlPlane, namespace: str) -> None:
+        self.plane = plane
+        self.namespace = namespace
+
+    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
+        return self.plane.kubectl(f"--namespace={self.namespace}", *arguments, stdin=stdin)
+
+    def apply(self, name: str = "one", **spec: Any) -> None:
+        manifest = json.dumps(agent(name, self.namespace, **spec))
+        self.kubectl("apply", "--server-side", "--force-conflicts", "--filename=-", stdin=manifest)
+
+    def get(self, kind: str, name: str = "one") -> dict[str, Any]:
+        found = self.kubectl("get", kind, name, "--ignore-not-found", "--output=json")
+        return json.loads(found) if found else {}
+
+    def names(self, kind: str) -> list[str]:
+        found = self.kubectl("get", kind, "--selector=app.kubernetes.io/managed-by=apm-operator", "--output=name")
+        return sorted(name.partition("/")[2] for name in found.split())
+
+    def reason(self, name: str = "one") -> str:
+        conditions = self.get("agent", name).get("status", {}).get("conditions", [])
+        return next((c["reason"] for c in conditions if c["type"] == "Ready"), "")
+
+    def becomes(self, reason: str, name: str = "one") -> None:
+        eventually(f"{name} becomes {reason}", lambda: self.reason(name) == reason)
+
+    def template(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.get("deployment")["spec"]["template"]
+        return found
+
+
+@pytest.fixture
+def shop(control_plane: ControlPlane, namespace: str) -> Shop:
+    return Shop(control_plane, namespace)
+
+
+@pytest.fixture
+def running(shop: Shop, tmp_path: Path) -> Iterator[Operator]:
+    with operator(shop.plane.kubeconfig, shop.namespace, tmp_path / "log") as started:
+        started.ready()
+        yield started
+
+
+@pytest.fixture
+def made(shop: Shop, running: Operator) -> Operator:
+    """The operator has made agent `one`."""
+    shop.apply()
+    shop.becomes("Progressing")
+    return running
+
+
+def again(check: Callable[[], bool]) -> None:
+    eventually("repaired", check)
+
+
+def test_an_agent_gets_its_children_with_one_write_each(shop: Shop, made: Operator):
+    made.idle()
+    assert made.calls() == {
+        ("apply", "ServiceAccount"): 1,
+        ("apply", "ConfigMap"): 1,
+        ("apply", "Service"): 1,
+        ("apply", "Deployment"): 1,
+        ("patch-status", "AgentDeployment"): 1,
+    }
+    owner = shop.get("deployment")["metadata"]["ownerReferences"][0]
+    assert (owner["kind"], owner["name"], owner["controller"]) == ("AgentDeployment", "one", True)
+    status = shop.get("agent")["status"]
+    assert status["url"] == f"http://one.{shop.namespace}.svc:8080"
+    assert status["observedGeneration"] == 1
+    assert status["workflow"].startswith("flowchart")
+
+
+def test_nothing_is_written_on_the_resource_but_its_status(shop: Shop, made: Operator):
+    made.idle()
+    metadata = json.loads(shop.kubectl("get", "agent", "one", "--output=json", "--show-managed-fields"))["metadata"]
+    assert "finalizers" not in metadata
+    assert "annotations" not in metadata
+    mine = [entry for entry in metadata["managedFields"] if entry["manager"] == "apm-operator"]
+    assert [entry["subresource"] for entry in mine] == ["status"]
+
+
+def test_the_pods_pass_pod_security_restricted(shop: Shop, made: Operator):
+    shop.kubectl("label", "namespace", shop.namespace, "pod-security.kubernetes.io/enforce=restricted")
+    template = shop.template()
+    template["spec"].pop("serviceAccountName")
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "probe"}, "spec": template["spec"]}
+    assert "created" in shop.kubectl("create", "--dry-run=server", "--filename=-", stdin=json.dumps(pod))
+    made.idle()
+
+
+@pytest.mark.parametrize("kind", ["serviceaccount", "service", "deployment"])
+def test_a_deleted_child_comes_back(shop: Shop, made: Operator, kind: str):
+    uid = shop.get(kind)["metadata"]["uid"]
+    shop.kubectl("delete", kind, "one")
+    again(lambda: shop.get(kind).get("metadata", {}).get("uid", uid) != uid)
+    made.idle()
+
+
+def test_what_was_edited_by_hand_is_put_right(shop: Shop, made: Operator):
+    shop.kubectl("set", "image", "deployment/one", "agent=registry.example/evil:9")
+    again(lambda: shop.template()["spec"]["containers"][0]["image"] == "registry.example/agent:1")
+    shop.kubectl("patch", "service", "one", '--patch={"spec":{"selector":{"apm.valeo-neuroerp.com/agent":"x"}}}')
+    again(lambda: shop.get("service")["spec"]["selector"] == {"apm.valeo-neuroerp.com/agent": "one"})
+    made.idle()
+    assert made.calls()["apply", "Deployment"] == 2
+
+
+def test_what_somebody_adds_is_left_alone(shop: Shop, made: Operator):
+    shop.kubectl("annotate", "service", "one", "note=mine")
+    shop.kubectl("annotate", "agent", "one", "apm.valeo-neuroerp.com/reconcile-at=1")
+    eventually("seen", lambda: shop.get("agent")["status"].get("lastHandledReconcileAt") == "1")
+    made.idle()
+    assert shop.get("service")["metadata"]["annotations"]["note"] == "mine"
+    assert made.calls()["apply", "Service"] == 1
+
+
+def test_children_follow_the_spec(shop: Shop, made: Operator):
+    shop.kubectl("create", "secret", "generic", "apm-mongodb", "--from-literal=uri=mongodb://x")
+    shop.apply(replicas=2, state=STATE)
+    eventually("a budget", lambda: shop.names("poddisruptionbudget") == ["one"])
+    eventually("two replicas", lambda: shop.get("deployment")["spec"]["replicas"] == 2)
+    shop.apply()
+    eventually("no budget", lambda: shop.names("poddisruptionbudget") == [])
+    made.idle()
+    volumes = {volume["name"] for volume in shop.template()["spec"]["volumes"]}
+    assert volumes == {"config", "tmp"}
+
+
+def test_scale_is_a_change_of_the_spec(shop: Shop, made: Operator):
+    shop.kubectl("scale", "agent", "one", "--replicas=0")
+    eventually("scaled", lambda: shop.get("deployment")["spec"]["replicas"] == 0)
+    made.idle()
+
+
+def test_a_wrong_workflow_is_told_and_a_right_one_goes_on(shop: Shop, made: Operator):
+    before = shop.template()
+    node = {"name": "answer", "uses": "model", "next": "nowhere"}
+    shop.apply(workflow={"start": "answer", "nodes": [node]})
+    shop.becomes("WorkflowInvalid")
+    status = shop.get("agent")["status"]
+    assert {c["type"]: c["status"] for c in status["conditions"]} == {"Ready": "False", "Stalled": "True"}
+    assert "workflow.nodes[0].next" in status["conditions"][0]["message"]
+    assert shop.template() == before
+    made.idle()
+    calls = made.calls()
+    shop.apply()
+    shop.becomes("Progressing")
+    made.idle()
+    assert made.calls()["patch-status", "AgentDeployment"] == calls["patch-status", "AgentDeployment"] + 1
+
+
+def test_a_secret_is_missed_found_and_its_rotation_rolls_the_pods(shop: Shop, running: Operator):
+    shop.apply(state=STATE)
+    shop.becomes("SecretMissing")
+    shop.kubectl("create", "secret", "generic", "apm-mongodb", "--from-literal=uri=mongodb://user:very-secret@x")
+    shop.becomes("Progressing")
+
+    def mark() -> str:
+        annotations = shop.template()["metadata"]["annotations"]
+        return str(annotations.get("apm.valeo-neuroerp.com/secrets-hash", ""))
+
+    first = eventually("a hash", mark)
+    patch = '--patch={"stringData":{"uri":"mongodb://user:other@x"}}'
+    shop.kubectl("patch", "secret", "apm-mongodb", patch)
+    eventually("another hash", lambda: mark() != first)
+    shop.kubectl("label", "secret", "apm-mongodb", "note=harmless")
+    running.idle()
+    assert "very-secret" not in running.log.read_text()
+    assert "very-secret" not in shop.kubectl("get", "agent,deployment,configmap,events", "--output=yaml")
+
+
+def test_suspend_leaves_everything_as_it_is(shop: Shop, made: Operator):
+    shop.apply(suspend=True, priorityClassName="other")
+    shop.becomes("Suspended")
+    assert "priorityClassName" not in shop.template()["spec"]
+    shop.kubectl("delete", "service", "one")
+    shop.kubectl("annotate", "agent", "one", "apm.valeo-neuroerp.com/reconcile-at=1")
+    eventually("seen", lambda: shop.get("agent")["status"].get("lastHandledReconcileAt") == "1")
+    assert shop.get("service") == {}
+    shop.apply()
+    eventually("a service again", lambda: shop.get("service"))
+    made.idle()
+
+
+def test_somebody_elses_object_is_not_taken_over(shop: Shop, running: Operator):
+    shop.kubectl("create", "service", "clusterip", "two", "--tcp=80:80")
+    shop.apply("two")
+    shop.becomes("NameTaken", "two")
+    assert shop.get("service", "two")["spec"]["ports"][0]["port"] == 80
+    shop.kubectl("delete", "service", "two")
+    shop.becomes("Progressing", "two")
+    running.idle()
+
+
+def test_a_used_up_quota_is_told(shop: Shop, running: Operator):
+    shop.kubectl("create", "quota", "none", "--hard=count/services=0")
+    # No quota controller runs here: the test says what it would.
+    counted = {"status": {"hard": {"count/services": "0"}, "used": {"count/services": "0"}}}
+    shop.kubectl("patch", "quota", "none", "--subresource=status", "--type=merge", f"--patch={json.dumps(counted)}")
+    shop.apply()
+    shop.becomes("QuotaExceeded")
+    shop.kubectl("delete", "quota", "none")
+    shop.becomes("Progressing")
+    assert shop.kubectl("get", "events", "--field-selector=reason=QuotaExceeded", "--output=name")
+    running.idle()
+
+
+def test_a_deleted_agent_takes_its_children_with_it(shop: Shop, made: Operator):
+    shop.kubectl("delete", "agent", "one")
+    kinds = "serviceaccount,configmap,service,deployment"
+    eventually("all gone", lambda: shop.names(kinds) == [])
+    made.idle()
+
+
+def test_an_agent_made_again_under_its_name_gets_its_own_children(shop: Shop, made: Operator):
+    shop.kubectl("delete", "agent", "one", "--wait=true")
+    shop.apply()
+    uid = shop.get("agent")["metadata"]["uid"]
+
+    def owned() -> bool:
+        owners = shop.get("deployment").get("metadata", {}).get("ownerReferences", [])
+        return [owner["uid"] for owner in owners] == [uid]
+
+    eventually("its own Deployment", owned)
+    made.idle()
