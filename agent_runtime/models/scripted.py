@@ -21,11 +21,11 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic import ConfigDict
 
 from agent_runtime.errors import WorkflowError
+from agent_runtime.models.handoff import is_handover
+from agent_runtime.models.view import message_view
 from agent_runtime.spec.expression import SCRIPT_VARIABLES, Expression
 from agent_runtime.spec.scalars import seconds
 from agent_runtime.spec.template import Template
-from agent_runtime.workflow.handoff import is_handover
-from agent_runtime.workflow.view import message_view
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence

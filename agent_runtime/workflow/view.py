@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.messages import BaseMessage, convert_to_messages
+from langchain_core.messages import convert_to_messages
+
+from agent_runtime.models.view import message_view
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from agent_runtime.spec.channel import ChannelSpec
 
-_ROLES = {"human": "user", "ai": "assistant", "AIMessageChunk": "assistant"}
 _ZERO: dict[str, Any] = {
     "messages": [],
     "string": "",
@@ -22,16 +23,6 @@ _ZERO: dict[str, Any] = {
     "object": {},
     "any": None,
 }
-
-
-def message_view(message: BaseMessage) -> dict[str, Any]:
-    """A message in an expression: `role`, `content`, `name` and `id`."""
-    return {
-        "role": _ROLES.get(message.type, message.type),
-        "content": str(message.text),
-        "name": message.name or "",
-        "id": message.id or "",
-    }
 
 
 def state_view(state: Mapping[str, Any], channels: Mapping[str, ChannelSpec]) -> dict[str, Any]:

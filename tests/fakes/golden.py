@@ -16,9 +16,9 @@ import yaml
 from langchain_core.messages import BaseMessage
 
 from agent_runtime import outbound
+from agent_runtime.models.view import message_view
 from agent_runtime.spec.mermaid import mermaid
 from agent_runtime.workflow.build import build_graph
-from agent_runtime.workflow.view import message_view
 from fakes.agents import config
 
 

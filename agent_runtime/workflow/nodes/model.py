@@ -16,11 +16,11 @@ from langchain_core.messages import (
 from langgraph.types import Command
 
 from agent_runtime.errors import CallError, CallErrorKind, WorkflowError
+from agent_runtime.models import handoff
 from agent_runtime.models.wire import spec_to_wire
 from agent_runtime.spec.edge import Handoff
 from agent_runtime.spec.expression import Expression
 from agent_runtime.spec.template import Template, as_text
-from agent_runtime.workflow import handoff
 from agent_runtime.workflow.edges import target
 from agent_runtime.workflow.http_tool import mismatch, validator
 from agent_runtime.workflow.parts import idempotency_key
