@@ -121,7 +121,7 @@ class ControlPlane:
 
     def stop_api_server(self, *, kill: bool = False) -> None:
         """Stop the API server alone, by SIGTERM or at once."""
-        self.processes.stop("kube-apiserver", kill=kill, grace=30)
+        self.processes.stop("kube-apiserver", kill=kill, grace=10)
 
     def restart_api_server(self, *, kill: bool = False) -> None:
         """Stop the API server and start it again at the same address."""

@@ -22,8 +22,10 @@ _PACKAGES = {
     "buildah": "buildah",
     "debootstrap": "debootstrap",
     "ip": "iproute2",
+    "modprobe": "kmod",
     "/usr/lib/cni/bridge": "containernetworking-plugins",
 }
+_SWITCHES = Path("/proc/sys")
 _POLICY = Path("/usr/sbin/policy-rc.d")
 
 
@@ -112,7 +114,7 @@ def set_switches(switches: dict[str, str], record: Path) -> None:
         old = "".join(f"{path} {Path('/proc/sys', path).read_text().strip()}\n" for path in switches)
         record.write_text(old)
     for path, value in switches.items():
-        Path("/proc/sys", path).write_text(value)
+        Path(_SWITCHES, path).write_text(value)
 
 
 def restore_switches(record: Path) -> None:
@@ -120,5 +122,5 @@ def restore_switches(record: Path) -> None:
     if record.exists():
         for line in record.read_text().splitlines():
             path, value = line.split(maxsplit=1)
-            Path("/proc/sys", path).write_text(value)
+            Path(_SWITCHES, path).write_text(value)
         record.unlink()
