@@ -111,10 +111,10 @@ def unmount_below(directory: Path) -> None:
 def set_switches(switches: dict[str, str], record: Path) -> None:
     """Set kernel switches (paths below /proc/sys) and note in `record` what they were."""
     if not record.exists():
-        old = "".join(f"{path} {Path('/proc/sys', path).read_text().strip()}\n" for path in switches)
+        old = "".join(f"{path} {(_SWITCHES / path).read_text().strip()}\n" for path in switches)
         record.write_text(old)
     for path, value in switches.items():
-        Path(_SWITCHES, path).write_text(value)
+        (_SWITCHES / path).write_text(value)
 
 
 def restore_switches(record: Path) -> None:
@@ -122,5 +122,5 @@ def restore_switches(record: Path) -> None:
     if record.exists():
         for line in record.read_text().splitlines():
             path, value = line.split(maxsplit=1)
-            Path(_SWITCHES, path).write_text(value)
+            (_SWITCHES / path).write_text(value)
         record.unlink()
