@@ -14,9 +14,10 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
-def rss_mebibytes(pid: int) -> float:
-    """Resident memory of the process in MiB."""
+def rss_mebibytes(pid: int, *, anonymous: bool = False) -> float:
+    """Resident memory of the process in MiB; without pages of files, which pods of one node share, if `anonymous`."""
+    name = "RssAnon:" if anonymous else "VmRSS:"
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(name):
             return int(line.split()[1]) / 1024
-    raise RuntimeError(f"process {pid} has no VmRSS: it has ended")
+    raise RuntimeError(f"process {pid} has no {name} it has ended")

@@ -98,11 +98,13 @@ def main() -> None:
         try:
             wait_until_ready(child, url)
             started, cpu, idle = time.monotonic() - begin, cpu_seconds(child.pid), rss_mebibytes(child.pid)
+            anonymous = rss_mebibytes(child.pid, anonymous=True)
             seconds = asyncio.run(load(url, runs=options.runs, clients=options.clients))
             report = {
                 "start_to_ready_seconds": round(started, 2),
                 "start_cpu_seconds": round(cpu, 2),
                 "idle_rss_mib": round(idle, 1),
+                "idle_anonymous_mib": round(anonymous, 1),
                 "nodes": NODES,
                 "runs": options.runs,
                 "runs_per_second": round(options.runs / seconds, 1),
