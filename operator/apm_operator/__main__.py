@@ -37,9 +37,11 @@ def main() -> int:
 
     from apm_operator.process import run  # noqa: PLC0415
 
-    # What is imported stays; without this each full collection walks all of it.
+    # What is imported stays; without this each full collection walks all of it. Most of what a pass makes goes by
+    # reference counting, so that collections may be rarer than by default.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(run(chosen))

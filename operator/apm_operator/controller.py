@@ -62,12 +62,13 @@ class Controller:
         self._queue.add_after(key, _COALESCE_SECONDS)
 
     async def run(self) -> None:
-        """Fill the cache, then work for ever.
+        """Work for ever, on a cache that is filled.
 
         Raises:
             LeadershipLost: this process must not write any more.
         """
-        await self._fill()
+        for key in self._cache:
+            self._queue.add(key)
         async with asyncio.TaskGroup() as group:
             for _ in range(self._concurrency):
                 group.create_task(self._work())
@@ -103,7 +104,7 @@ class Controller:
         resync = self._resync * random.uniform(0.9, 1.1)  # noqa: S311  spreads load, hides nothing
         self._queue.add_after(key, resync if outcome.again is None else min(outcome.again, resync))
 
-    async def _fill(self) -> None:
+    async def fill(self) -> None:
         """List everything before the first pass: a pass that does not know the children would write them all."""
         for resource in WATCHED:
             while True:
@@ -114,8 +115,6 @@ class Controller:
                     _log.warning("Listing failed; it is tried again", resource=resource.plural, error=str(error))
                     await asyncio.sleep(_RETRY_LISTING_SECONDS)
         self.synced = True
-        for key in self._cache:
-            self._queue.add(key)
 
     async def _compare_for_ever(self) -> None:
         while True:

@@ -22,7 +22,8 @@ from apm_operator.errors import ApiError, SettingsError, Unreachable, from_statu
 from apm_operator.kinds import FIELD_MANAGER, Resource
 
 _TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
-_PAGE = 500
+PAGE = 100
+"""Objects per answer of a list: a page of Deployments as dicts takes some MB."""
 _APPLY = "application/apply-patch+yaml"
 _MERGE = "application/merge-patch+json"
 _JSON = "application/json"
@@ -140,7 +141,7 @@ class Kube:
         self, resource: Resource, namespace: str | None, selector: str = ""
     ) -> AsyncIterator[list[dict[str, Any]]]:
         """List objects, some hundred at a time; `namespace=None` means all namespaces."""
-        query = {"limit": str(_PAGE)} | ({"labelSelector": selector} if selector else {})
+        query = {"limit": str(PAGE)} | ({"labelSelector": selector} if selector else {})
         while True:
             answer = await self._call("list", resource, resource.path(namespace), query=query)
             yield answer.get("items") or []

@@ -40,6 +40,7 @@ class Operator:
     def __init__(self, settings: Settings, kube: api.Kube, stop: asyncio.Event) -> None:
         self._settings = settings
         self._stop = stop
+        self._leading = False
         self._kube = kube
         self._cache = Cache()
         self._queue = WorkQueue(asyncio.get_running_loop())
@@ -82,11 +83,14 @@ class Operator:
                 self._kube.set_gate(self._leader.check)
             else:
                 metrics.LEADER.set(1)
+            self._leading = True
             async with asyncio.TaskGroup() as group:
                 if self._settings.leader_election:
                     # From here on, for a list of a large cluster may take longer than the lease.
                     group.create_task(self._leader.keep())
                 await api.wait_until_served(self._kube, AGENTS, _log.warning)
+                # Before the watches: their own lists beside ours would take the memory twice.
+                await self._controller.fill()
                 group.create_task(self._controller.run())
                 group.create_task(self._secrets.poll(self._settings.secret_poll_seconds, self._controller.wake))
                 group.create_task(self._watch())
@@ -123,12 +127,12 @@ class Operator:
         return checks
 
     def _ready(self) -> Mapping[str, str]:
-        if self._monitor is None:
-            # A stand-by is ready: it can take over. One that leads is, once it has seen everything.
-            return {"leader": ""}
+        if not self._leading:
+            return {"leader": ""}  # a stand-by is ready: it can take over
+        opened = self._monitor is not None and self._monitor.all_open()
         return {
             "cache": "" if self._controller.synced else "The first listing is not over",
-            "watches": "" if self._monitor.all_open() else "Not every watch is open",
+            "watches": "" if opened else "Not every watch is open",
         }
 
     def _export(self) -> None:
