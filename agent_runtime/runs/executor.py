@@ -11,7 +11,7 @@ from langgraph.errors import GraphDrained, GraphRecursionError
 from langgraph.types import Command
 
 from agent_runtime import outbound
-from agent_runtime.errors import AgentError
+from agent_runtime.errors import AgentError, UnavailableError
 from agent_runtime.outbound import Baggage
 from agent_runtime.runs.encode import dumps
 from agent_runtime.runs.request import RunRequest
@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
+_MAX_ATTEMPTS = 10
+"""How often a run is begun; one that ends its pod each time must not go on for ever."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -41,7 +44,7 @@ class Limits:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ended; `pending` means that it was drained and has to go on elsewhere."""
+    """How a run ended; `pending` means that it has to go on later, here or elsewhere."""
 
     status: RunStatus
     error: dict[str, str] | None = None
@@ -55,14 +58,19 @@ class Executor:
     limits: Limits
     metrics: Metrics
 
-    async def execute(self, run: Run, events: EventLog, control: RunControl) -> Outcome:
+    async def execute(self, run: Run, events: EventLog, control: RunControl) -> Outcome:  # noqa: PLR0911 - one per end
         """Runs from the input, or from the last checkpoint where an earlier attempt left one."""
+        if run.attempt > _MAX_ATTEMPTS:
+            return Outcome("error", _failure("Abandoned", f"the run was begun {_MAX_ATTEMPTS} times and never ended"))
         request = RunRequest.model_validate(run.request["body"])
         outbound.baggage.set(Baggage(run.request.get("hops", 0), run.request.get("headers", {})))
         try:
             async with asyncio.timeout(self.limits.wall_clock):
                 return await self._run(run, request, events, control)
         except GraphDrained:
+            return Outcome("pending")
+        except UnavailableError as error:
+            log.warning("run stops until the state is back", reason=str(error))
             return Outcome("pending")
         except TimeoutError:
             limit = self.limits.wall_clock or 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import NAMESPACE_OID, uuid4, uuid5
 
 from agent_runtime.errors import ConflictError, InputError, NotFoundError, UnavailableError
@@ -13,13 +13,15 @@ from agent_runtime.runs.executor import thread_config
 from agent_runtime.state.records import Run, Thread
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from langgraph.graph.state import CompiledStateGraph
 
     from agent_runtime.runs.request import RunRequest
     from agent_runtime.runs.worker import Worker
     from agent_runtime.state.store import Store
+
+T = TypeVar("T")
 
 _POLL = 0.5
 """Seconds between looks at a run that executes in another pod."""
@@ -86,11 +88,11 @@ class RunService:
 
     async def wait(self, run: Run) -> dict[str, Any]:
         """The thread's values when the run has ended, wherever it executes; or its error under `__error__`."""
-        while (current := await self.get(run.thread_id, run.run_id)).active:
+        while (current := await self._patiently(lambda: self.get(run.thread_id, run.run_id))).active:
             await self.worker.changed(_POLL)
         if current.error is not None:
             return {"__error__": current.error}
-        return await self.values(run.thread_id)
+        return await self._patiently(lambda: self.values(run.thread_id))
 
     async def values(self, thread_id: str) -> dict[str, Any]:
         """The thread's values, with open interrupts under `__interrupt__`."""
@@ -107,15 +109,23 @@ class RunService:
                     yield event
                     if event.name in {"end", "error"}:
                         return
-            current = await self.get(run.thread_id, run.run_id)
+            current = await self._patiently(lambda: self.get(run.thread_id, run.run_id))
             if not current.active:
                 break
             await self.worker.changed(_POLL)
         if current.error is not None:
             yield Event(after + 1, "error", dumps(current.error))
             return
-        yield Event(after + 1, "values", dumps(await self.values(run.thread_id)))
+        yield Event(after + 1, "values", dumps(await self._patiently(lambda: self.values(run.thread_id))))
         yield Event(after + 2, "end", b"null")
+
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Asks until the state can be reached: who waits for a run also waits for the state."""
+        while True:
+            try:
+                return await ask()
+            except UnavailableError:
+                await self.worker.changed(_POLL)
 
     async def cancel(self, run: Run) -> None:
         """Stops a run that executes here, or has not begun.

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.mongodb import MongoDBSaver
+from pymongo.errors import ConnectionFailure
+
+from agent_runtime.errors import UnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from langchain_core.runnables import RunnableConfig
     from langgraph.checkpoint.base import ChannelVersions, Checkpoint, CheckpointMetadata, CheckpointTuple
@@ -27,7 +32,8 @@ class AgentSaver(MongoDBSaver):
         self._prefix = f"{agent}/"
 
     def get_tuple(self, config: RunnableConfig) -> CheckpointTuple | None:
-        found: CheckpointTuple | None = super().get_tuple(self._inward(config))
+        with _connected():
+            found: CheckpointTuple | None = super().get_tuple(self._inward(config))
         return self._outward(found) if found else None
 
     def list(
@@ -40,8 +46,9 @@ class AgentSaver(MongoDBSaver):
     ) -> Iterator[CheckpointTuple]:
         if config is None:
             raise ValueError("checkpoints are listed by thread: give a config with a thread_id")
-        for found in super().list(self._inward(config), filter=filter, before=before, limit=limit):
-            yield self._outward(found)
+        with _connected():
+            found = list(super().list(self._inward(config), filter=filter, before=before, limit=limit))
+        yield from map(self._outward, found)
 
     def put(
         self,
@@ -50,15 +57,18 @@ class AgentSaver(MongoDBSaver):
         metadata: CheckpointMetadata,
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
-        return self._strip(super().put(self._inward(config), checkpoint, metadata, new_versions))
+        with _connected():
+            return self._strip(super().put(self._inward(config), checkpoint, metadata, new_versions))
 
     def put_writes(
         self, config: RunnableConfig, writes: Sequence[tuple[str, Any]], task_id: str, task_path: str = ""
     ) -> None:
-        super().put_writes(self._inward(config), writes, task_id, task_path)
+        with _connected():
+            super().put_writes(self._inward(config), writes, task_id, task_path)
 
     def delete_thread(self, thread_id: str) -> None:
-        super().delete_thread(self._prefix + thread_id)
+        with _connected():
+            super().delete_thread(self._prefix + thread_id)
 
     def _inward(self, config: RunnableConfig) -> RunnableConfig:
         configurable = config["configurable"]
@@ -75,3 +85,12 @@ class AgentSaver(MongoDBSaver):
         configurable = config["configurable"]
         thread_id = str(configurable["thread_id"]).removeprefix(self._prefix)
         return {**config, "configurable": {**configurable, "thread_id": thread_id}}
+
+
+@contextmanager
+def _connected() -> Iterator[None]:
+    """Turns a lost connection into the error that has a run go on later, instead of ending it."""
+    try:
+        yield
+    except ConnectionFailure as error:
+        raise UnavailableError(f"MongoDB can't be used: {type(error).__name__}") from error

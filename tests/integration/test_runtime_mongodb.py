@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets as random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import pytest
 from pymongo import MongoClient
 
 from fakes.agents import CHAT, ECHO, RunningAgent, person, running
+from fakes.proxy import proxy
 
 SLOW_STEPS = {
     "state": {"messages": {"type": "messages"}, "done": {"type": "array", "reduce": "append"}},
@@ -132,6 +135,32 @@ async def test_old_threads_are_removed(database, mounted):
         await it.agent.sweep()
         assert await it.client.threads.search() == []
         assert await it.agent.store.runs(thread, None, 10, 0) == []
+
+
+async def test_a_run_goes_on_when_mongodb_was_away(database, mongodb_uri, tmp_path):
+    parts = urlsplit(mongodb_uri)
+    async with proxy(parts.hostname or "", parts.port or 27017) as way:
+        (tmp_path / "apm-mongodb").mkdir()
+        address = f"{parts.username}:{parts.password}@127.0.0.1:{way.port}"
+        uri = parts._replace(netloc=address if parts.username else f"127.0.0.1:{way.port}")
+        (tmp_path / "apm-mongodb" / "uri").write_text(urlunsplit(uri))
+        async with _agent(_spec(database, models=[SLOW], workflow=SLOW_STEPS), tmp_path) as it:
+            thread = (await it.client.threads.create())["thread_id"]
+            run = await it.client.runs.create(thread, "agent", input=person("go"))
+            await _until_running(it, thread, run["run_id"])
+            http = it.client.http.client
+            async with http.stream("GET", f"/threads/{thread}/runs/{run['run_id']}/join", timeout=60) as waiting:
+                await way.cut()
+                async with asyncio.timeout(20):
+                    while it.agent.link.problem is None:  # noqa: ASYNC110 - polled with a deadline
+                        await asyncio.sleep(0.05)
+                assert (await http.get("/livez")).status_code == 200
+                assert (await http.get("/readyz")).status_code == 503
+                assert (await http.get(f"/threads/{thread}")).status_code == 503
+                way.mend()
+                values = json.loads(await waiting.aread())
+            assert (await http.get("/readyz")).status_code == 200
+    assert values["done"] == ["step", "step", "step"]
 
 
 async def test_without_mongodb_the_pod_lives_is_not_ready_and_says_why(tmp_path):
