@@ -64,7 +64,7 @@ class Bare:
             for group in _PROGRAM_GROUPS:
                 gobuild.build(group)
             pause = images.build(images.PAUSE, self.builder)
-            if self.directory.exists() or network.exists():
+            if self.directory.exists():
                 say("    an earlier cluster did not end well: clearing it away")
                 self._remove()
             with step("starting the cluster"):
@@ -90,6 +90,7 @@ class Bare:
         yield self.plane.kubectl("get", f"service/{service}", f"--namespace={namespace}", query), port
 
     def _start(self, pause: Path) -> None:
+        network.require_free()
         self.directory.mkdir(parents=True)
         try:
             network.create(self.directory)
@@ -102,6 +103,9 @@ class Bare:
             raise
 
     def _remove(self) -> None:
+        """Undo `_start`; nothing was made before the folder was, and the folder goes last."""
+        if not self.directory.exists():
+            return
         plane = self.plane
         Node(plane).stop()
         plane.stop()

@@ -31,13 +31,22 @@ COMMIT
 """
 
 
-def create(directory: Path) -> None:
-    """Make the bridge, the fence and the CNI configuration in `directory`/cni.
+def require_free() -> None:
+    """Raise MachineError where the machine is a Kubernetes node already or uses our addresses otherwise."""
+    if ":KUBE-" in run(["iptables-save"]):
+        raise MachineError("the machine is a Kubernetes node already (iptables has KUBE- chains): use another machine")
+    for route in json.loads(run(["ip", "-json", "-4", "route", "show"])):
+        if route["dst"] == "default":
+            continue
+        taken = ipaddress.ip_network(route["dst"])
+        for wanted in (PODS, ipaddress.ip_network(SERVICES)):
+            if taken.overlaps(wanted):
+                device = route.get("dev", "?")
+                raise MachineError(f"the cluster needs {wanted}, but {taken} leads to {device}: remove that route")
 
-    Raises:
-        MachineError: the machine uses the addresses otherwise.
-    """
-    _require_free_addresses()
+
+def create(directory: Path) -> None:
+    """Make the bridge, the fence and the CNI configuration in `directory`/cni."""
     if not Path("/proc/sys/net/bridge").exists():
         run(["modprobe", "br_netfilter"])
     run(["ip", "link", "add", BRIDGE, "type", "bridge"])
@@ -65,18 +74,6 @@ def delete(directory: Path) -> None:
 def exists() -> bool:
     """Whether the bridge is there."""
     return Path("/sys/class/net", BRIDGE).exists()
-
-
-def _require_free_addresses() -> None:
-    """Raise MachineError where a route of the machine already leads to our addresses."""
-    for route in json.loads(run(["ip", "-json", "-4", "route", "show"])):
-        if route["dst"] == "default":
-            continue
-        taken = ipaddress.ip_network(route["dst"])
-        for wanted in (PODS, ipaddress.ip_network(SERVICES)):
-            if taken.overlaps(wanted):
-                device = route.get("dev", "?")
-                raise MachineError(f"the cluster needs {wanted}, but {taken} leads to {device}: remove that route")
 
 
 def services_routed() -> bool:

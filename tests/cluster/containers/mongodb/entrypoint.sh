@@ -5,14 +5,14 @@ set -euo pipefail
 bin=/usr/lib/postgresql/18/bin
 data=/data/postgresql
 sockets=/tmp
-: "${MONGODB_USERNAME:?}" "${MONGODB_PASSWORD:?}"
+: "${MONGO_INITDB_ROOT_USERNAME:?}" "${MONGO_INITDB_ROOT_PASSWORD:?}"
 
 if [ ! -f "$data/initialised" ]; then
     rm -rf "$data"
     # DocumentDB connects to its own server without a password; nobody outside the pod reaches that server, and
     # FerretDB checks the clients' passwords against the role's.
-    "$bin/initdb" --pgdata="$data" --username="$MONGODB_USERNAME" --auth=trust \
-        --pwfile=<(printf '%s\n' "$MONGODB_PASSWORD") --encoding=UTF8 --locale=C.UTF-8 --no-sync
+    "$bin/initdb" --pgdata="$data" --username="$MONGO_INITDB_ROOT_USERNAME" --auth=trust \
+        --pwfile=<(printf '%s\n' "$MONGO_INITDB_ROOT_PASSWORD") --encoding=UTF8 --locale=C.UTF-8 --no-sync
     cat >>"$data/postgresql.conf" <<CONF
 listen_addresses = '127.0.0.1'
 unix_socket_directories = '$sockets'
@@ -34,15 +34,15 @@ postgres=$!
 ferretdb=
 trap 'kill -TERM $ferretdb 2>/dev/null || true; kill -INT "$postgres" 2>/dev/null || true; wait' TERM INT
 
-export PGPASSWORD=$MONGODB_PASSWORD
-until "$bin/pg_isready" --quiet --host="$sockets" --username="$MONGODB_USERNAME"; do
+export PGPASSWORD=$MONGO_INITDB_ROOT_PASSWORD
+until "$bin/pg_isready" --quiet --host="$sockets" --username="$MONGO_INITDB_ROOT_USERNAME"; do
     kill -0 "$postgres"
     sleep 0.1
 done
-"$bin/psql" --quiet --host="$sockets" --username="$MONGODB_USERNAME" --dbname=postgres \
+"$bin/psql" --quiet --host="$sockets" --username="$MONGO_INITDB_ROOT_USERNAME" --dbname=postgres \
     --command='CREATE EXTENSION IF NOT EXISTS documentdb CASCADE'
 
-FERRETDB_POSTGRESQL_URL="postgres://$MONGODB_USERNAME:$MONGODB_PASSWORD@127.0.0.1:5432/postgres" \
+FERRETDB_POSTGRESQL_URL="postgres://$MONGO_INITDB_ROOT_USERNAME:$MONGO_INITDB_ROOT_PASSWORD@127.0.0.1:5432/postgres" \
     /usr/local/bin/ferretdb --listen-addr=0.0.0.0:27017 --debug-addr=- --telemetry=disable \
     --state-dir=/tmp --log-level=warn &
 ferretdb=$!
