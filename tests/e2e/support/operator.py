@@ -29,6 +29,10 @@ class Operator:
         if not replicas:
             self.cluster.kubectl("wait", "--for=delete", "pod", _WITHIN, f"-l={_SELECTOR}", "--timeout=60s")
 
+    def wait_until_complete(self) -> None:
+        """Wait until every replica is ready."""
+        self.cluster.kubectl("rollout", "status", "deployment/apm-operator", _WITHIN, "--timeout=60s")
+
     def leader(self) -> str:
         """Name of the pod that holds the lease; "" where none does."""
         query = "--output=jsonpath={.spec.holderIdentity}"
