@@ -27,6 +27,8 @@ CONF
     touch "$data/initialised"
 fi
 
+# The kubelet makes the volume's content writable for the pod's group each time it mounts it; postgres refuses that.
+chmod 0700 "$data"
 # A pod that was killed leaves its lock file; no other server runs on this volume (strategy Recreate).
 rm -f "$data/postmaster.pid"
 "$bin/postgres" -D "$data" &
