@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-_KEPT = 2000
-"""Events kept per run for clients that come late or come back."""
+_KEPT = 4 << 20
+"""Bytes of events kept per run, for clients that come late or come back."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,9 @@ class EventLog:
     """The events of one run. Any number of readers, each from where it wants; a slow one misses the oldest."""
 
     def __init__(self) -> None:
-        self._events: deque[Event] = deque(maxlen=_KEPT)
+        self._events: deque[Event] = deque()
+        self.size = 0
+        """Bytes of the events that are kept."""
         self._count = 0
         self._closed = False
         self._changed = asyncio.Event()
@@ -36,6 +38,9 @@ class EventLog:
         """Adds an event and wakes the readers."""
         self._count += 1
         self._events.append(Event(self._count, name, data))
+        self.size += len(data)
+        while self.size > _KEPT and len(self._events) > 1:
+            self.size -= len(self._events.popleft().data)
         self._wake()
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import NAMESPACE_OID, uuid4, uuid5
@@ -10,7 +11,7 @@ from agent_runtime.errors import ConflictError, InputError, NotFoundError, Unava
 from agent_runtime.runs.encode import dumps
 from agent_runtime.runs.events import Event
 from agent_runtime.runs.executor import thread_config
-from agent_runtime.state.records import Run, Thread
+from agent_runtime.state.records import THREAD_ID, Run, Thread
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,6 +26,8 @@ T = TypeVar("T")
 
 _POLL = 0.5
 """Seconds between looks at a run that executes in another pod."""
+_KEYED_ATTEMPTS = 20
+"""How often a failed run may be made again with one idempotency key; then its failure is the answer."""
 TEMPORARY = "apm_temporary"
 """Marks the thread of a stateless run in its metadata."""
 
@@ -59,12 +62,14 @@ class RunService:
         body = request.model_copy(update={"input": self.check_input(request.input)} if request.command is None else {})
         own = thread_id is None
         thread = thread_id or str(uuid4())
+        if not re.match(THREAD_ID, thread):
+            raise InputError(f"the thread id {thread!r} is not valid: use letters, digits, dash, underscore and dot")
         if own or request.if_not_exists == "create":
             await self.store.add_thread(Thread(thread, {TEMPORARY: True} if own else {}))
         elif await self.store.thread(thread) is None:
             raise NotFoundError(f"there is no thread {thread}: create it first, or set if_not_exists to create")
-        run_id = str(uuid5(NAMESPACE_OID, f"{thread}:{caller.key}")) if caller.key else str(uuid4())
-        if caller.key and (known := await self.store.run(thread, run_id)):
+        run_id, known = await self._by_key(thread, caller.key) if caller.key else (str(uuid4()), None)
+        if known is not None:
             return known
         if request.multitask_strategy == "reject" and await self.store.first_active(thread):
             raise ConflictError(f"thread {thread} is busy: wait for its run to end, or use the strategy enqueue")
@@ -74,6 +79,15 @@ class RunService:
             return await self.get(thread, run_id)
         self.worker.offer(thread)
         return run
+
+    async def _by_key(self, thread_id: str, key: str) -> tuple[str, Run | None]:
+        """The run that a key stands for, if it was made; a failed one does not count, so that it can be retried."""
+        for attempt in range(_KEYED_ATTEMPTS):
+            run_id = str(uuid5(NAMESPACE_OID, f"{thread_id}:{key}:{attempt}"))
+            known = await self.store.run(thread_id, run_id)
+            if known is None or known.status not in {"error", "timeout"}:
+                break
+        return run_id, known
 
     async def get(self, thread_id: str, run_id: str) -> Run:
         """The run.

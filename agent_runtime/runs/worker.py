@@ -32,6 +32,7 @@ _POLL = 1.0
 """Seconds between looks for runs that no pod has taken; accepting a run here starts it at once."""
 _SCANNED = 200
 _LOGS_KEPT = 256
+_LOG_BYTES_KEPT = 16 << 20
 
 
 @dataclass
@@ -161,10 +162,16 @@ class Worker:
         job = Job(started, lease, EventLog())
         self._jobs[started.run_id] = job
         self._logs[started.run_id] = job.events
-        while len(self._logs) > _LOGS_KEPT + len(self._jobs):
-            self._logs.popitem(last=False)
+        self._forget_logs()
         job.task = asyncio.create_task(self._work(job))
         self._notify()
+
+    def _forget_logs(self) -> None:
+        """Drops the events of runs that ended, the oldest first, down to what may be kept."""
+        ended = [run_id for run_id in self._logs if run_id not in self._jobs]
+        size = sum(self._logs[run_id].size for run_id in ended)
+        while ended and (len(ended) > _LOGS_KEPT or size > _LOG_BYTES_KEPT):
+            size -= self._logs.pop(ended.pop(0)).size
 
     async def _work(self, job: Job) -> None:
         run = job.run

@@ -64,7 +64,7 @@ async def on_http_error(_: Request, error: Exception) -> Response:
         raise error
     detail = error.detail
     if error.status_code == HTTPStatus.NOT_FOUND and detail == HTTPStatus.NOT_FOUND.phrase:
-        detail = "this server has no such path; see the table of endpoints in the documentation"
+        detail = "this server has no such path"
     return problem(error.status_code, detail, dict(error.headers or {}))
 
 

@@ -16,7 +16,7 @@ from agent_runtime.runs.executor import thread_config
 from agent_runtime.runs.request import CheckpointRef
 from agent_runtime.server.snapshots import checkpoint, snapshot
 from agent_runtime.server.wire import Body, agent_of, key_problem, read, reply
-from agent_runtime.state.records import Thread, ThreadQuery, ThreadStatus
+from agent_runtime.state.records import THREAD_ID, Thread, ThreadQuery, ThreadStatus
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -24,11 +24,9 @@ if TYPE_CHECKING:
 
     from agent_runtime.agent import Agent
 
-_ID = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
-
 
 class NewThread(Body):
-    thread_id: str | None = Field(default=None, pattern=_ID)
+    thread_id: str | None = Field(default=None, pattern=THREAD_ID)
     metadata: dict[str, Any] = Field(default_factory=dict)
     if_exists: Literal["raise", "do_nothing"] = "raise"
 

@@ -94,6 +94,18 @@ async def test_a_busy_thread_rejects_where_asked_to_and_can_be_cancelled():
         await it.client.threads.delete(thread)
 
 
+async def test_a_failed_run_can_be_made_again_with_its_key():
+    nodes = [{"name": "a", "uses": "set", "with": {"values": {"n": "state.items[0]"}}}]
+    state = {"n": {"type": "integer"}, "items": {"type": "array"}}
+    async with running({"workflow": {"start": "a", "state": state, "nodes": nodes}}) as it:
+        thread = (await it.client.threads.create())["thread_id"]
+        key = {"idempotency-key": "k1"}
+        with pytest.raises(Exception, match="can't be evaluated"):
+            await it.client.runs.wait(thread, "agent", input={"items": []}, headers=key)
+        assert (await it.client.runs.wait(thread, "agent", input={"items": [7]}, headers=key))["n"] == 7
+        assert (await it.client.runs.wait(thread, "agent", input={"items": [8]}, headers=key))["n"] == 7
+
+
 async def test_the_same_idempotency_key_joins_the_first_run():
     async with running(SPEC) as it:
         thread = (await it.client.threads.create())["thread_id"]

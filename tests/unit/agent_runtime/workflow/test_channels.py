@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+import pytest
+
+from agent_runtime.errors import WorkflowError
+from agent_runtime.spec.channel import ChannelSpec
+from agent_runtime.workflow.channels import fit
+from agent_runtime.workflow.view import state_view
+
+
+@pytest.mark.parametrize(
+    ("kind", "reduce", "value", "kept"),
+    [
+        ("string", None, "a", "a"),
+        ("string", None, None, None),
+        ("integer", None, 3.0, 3),
+        ("number", None, 3, 3),
+        ("boolean", None, True, True),
+        ("array", "append", "one", ["one"]),
+        ("array", "append", ["one"], ["one"]),
+        ("object", "merge", {"a": 1}, {"a": 1}),
+        ("any", None, object, object),
+    ],
+)
+def test_values_that_fit(kind, reduce, value, kept):
+    assert fit("c", ChannelSpec(type=kind, reduce=reduce), value) == kept
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "message"),
+    [
+        ("string", 1, "channel `c` is of type string and can't keep an integer"),
+        ("integer", 1.5, "can't keep a number"),
+        ("integer", True, "can't keep a boolean"),
+        ("number", "1", "can't keep a string"),
+        ("boolean", 0, "can't keep an integer"),
+        ("array", {}, "can't keep an object"),
+        ("object", [], "can't keep an array"),
+        ("messages", 7, "takes messages"),
+        ("messages", [{"role": "nobody", "content": "x"}], "takes messages"),
+    ],
+)
+def test_values_that_do_not_fit(kind, value, message):
+    with pytest.raises(WorkflowError, match=message):
+        fit("c", ChannelSpec(type=kind), value)
+
+
+def test_expressions_see_a_value_for_every_channel():
+    channels = {
+        "messages": ChannelSpec(type="messages"),
+        "topic": ChannelSpec(type="string"),
+        "n": ChannelSpec(type="integer", default=4),
+    }
+    view = state_view({"messages": [("user", "hi")], "item": 1}, channels)
+    assert view["messages"] == [{"role": "user", "content": "hi", "name": "", "id": ""}]
+    assert (view["topic"], view["n"], view["item"]) == ("", 4, 1)
