@@ -22,6 +22,8 @@ fsync = off
 shared_preload_libraries = 'pg_cron,pg_documentdb_core,pg_documentdb'
 cron.database_name = 'postgres'
 cron.use_background_workers = on
+cron.log_run = off
+cron.log_statement = off
 max_worker_processes = 20
 CONF
     touch "$data/initialised"
