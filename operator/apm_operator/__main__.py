@@ -14,6 +14,10 @@ _EPILOG = """All settings come from the environment: KUBECONFIG, APM_WATCH_NAMES
 APM_RUNTIME_IMAGE_PULL_POLICY, APM_OPERATOR_NAMESPACE, APM_LEADER_ELECTION, APM_RESYNC_SECONDS,
 APM_SECRET_POLL_SECONDS, APM_CONCURRENCY, APM_HTTP_HOST, APM_HTTP_PORT, APM_LOG_LEVEL, APM_LOG_FORMAT, POD_NAME."""
 
+_JSON_LEVELS = 20_000
+"""The API server takes objects nested 10,000 levels deep, and `json` counts each as a call. One resource that can't be
+read would end every list and watch, and with them the operator for everybody."""
+
 
 def main() -> int:
     """Run the operator until it is told to end.
@@ -42,6 +46,7 @@ def main() -> int:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
+    sys.setrecursionlimit(_JSON_LEVELS)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(run(chosen))

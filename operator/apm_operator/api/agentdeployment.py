@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -18,6 +18,9 @@ from apm_operator.errors import InvalidSpec
 
 Image = Annotated[str, StringConstraints(pattern=r"^[^\s]+$", max_length=512)]
 PriorityClassName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", max_length=253)]
+
+_DEEPEST = 64
+"""Levels below a field of the spec. Some fields take any JSON, of which the API server lets 10,000 levels pass."""
 
 DEFAULT_RESOURCES = Resources(requests={"cpu": "100m", "memory": "128Mi"}, limits={"memory": "512Mi"})
 
@@ -108,6 +111,9 @@ class AgentDeployment(BaseModel):
         """
         metadata = Metadata.model_validate(body["metadata"])
         written = body.get("spec", {})
+        fields = written.items() if isinstance(written, Mapping) else ()
+        if deep := [f"`spec.{name}`" for name, value in fields if _depth(value) > _DEEPEST]:
+            raise InvalidSpec(f"{', '.join(deep)} is nested deeper than {_DEEPEST} levels: make it flatter")
         try:
             spec = AgentDeploymentSpec.model_validate(written)
         except ValidationError as error:
@@ -117,3 +123,17 @@ class AgentDeployment(BaseModel):
         except ValidationError:
             status = AgentDeploymentStatus()
         return cls(metadata=metadata, spec=spec, status=status)
+
+
+def _depth(value: Any) -> int:
+    """Levels of lists and objects in a JSON value; counted level by level, since recursion has its own limit."""
+    levels, level = 0, [value]
+    while level := [inner for outer in level for inner in _inside(outer)]:
+        levels += 1
+    return levels
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list) else ()

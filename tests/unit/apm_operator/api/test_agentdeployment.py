@@ -86,3 +86,11 @@ def test_a_missing_spec_is_an_invalid_one():
 )
 def test_shown_model(spec: dict[str, Any], shown: str):
     assert AgentDeploymentSpec.model_validate(spec).shown_model == shown
+
+
+def test_a_field_nested_too_deep_is_refused_whatever_its_depth():
+    deep: dict[str, Any] = {}
+    for _ in range(10_000):
+        deep = {"a": deep}
+    with pytest.raises(InvalidSpec, match=r"`spec.affinity` is nested deeper than 64 levels: make it flatter"):
+        AgentDeployment.parse(body(affinity=deep))
