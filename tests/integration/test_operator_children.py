@@ -212,6 +212,38 @@ def test_somebody_elses_object_is_not_taken_over(shop: Shop, running: Operator):
     running.idle()
 
 
+@pytest.mark.usefixtures("running")
+def test_a_service_account_of_somebody_else_is_not_taken_over(shop: Shop):
+    """It shares no field with the child, so that nothing but its being there speaks against an apply."""
+    shop.kubectl("create", "serviceaccount", "one")
+    version = shop.get("serviceaccount")["metadata"]["resourceVersion"]
+    shop.apply()
+    shop.becomes("NameTaken")
+    assert shop.get("serviceaccount")["metadata"]["resourceVersion"] == version
+
+
+def test_an_owner_taken_out_by_hand_comes_back(shop: Shop, made: Operator):
+    shop.kubectl("patch", "deployment", "one", '--patch={"metadata":{"ownerReferences":null}}', "--type=merge")
+    again(lambda: shop.get("deployment")["metadata"].get("ownerReferences"))
+    made.idle()
+
+
+def test_a_resource_nested_as_deep_as_can_be_harms_no_other(shop: Shop, running: Operator, tmp_path: Path):
+    text = json.dumps(agent("deep", shop.namespace, affinity=0)).replace(
+        '"affinity": 0', '"affinity": {"x": ' + '{"a":' * 9900 + "1" + "}" * 9901
+    )
+    path = f"/apis/apm.valeo-neuroerp.com/v1alpha1/namespaces/{shop.namespace}/agentdeployments"
+    shop.kubectl("create", f"--raw={path}", "--filename=-", stdin=text)
+    shop.apply()
+    shop.becomes("Progressing")
+    # Python can't read all of it with its usual limit of recursion.
+    reason = "--output=jsonpath={.status.conditions[0].reason}"
+    again(lambda: shop.kubectl("get", "agent", "deep", reason) == "SpecInvalid")
+    running.end()
+    with operator(shop.plane.kubeconfig, shop.namespace, tmp_path / "second") as second:
+        second.idle()
+
+
 def test_a_used_up_quota_is_told(shop: Shop, running: Operator):
     shop.kubectl("create", "quota", "none", "--hard=count/services=0")
     # No quota controller runs here: the test says what it would.

@@ -102,6 +102,8 @@ class Reconciler:
         try:
             writes = await self._apply(key, entry, made)
         except NameTaken as error:
+            if isinstance(error, OwnerLeaving) and failures < _FAILURES_BEFORE_STATUS:
+                raise
             return await self._refuse(key, entry, made, assess.name_taken(error.kind, error.name))
         except ApiError as error:
             if isinstance(error, NotFound | NamespaceTerminating):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from apm_operator.errors import Conflict, Invalid, NotFound, OperatorError
-from apm_operator.kinds import BY_KIND, CONFIG_MAPS
-from apm_operator.manifests.agent import digest
+from apm_operator.kinds import AGENTS, BY_KIND, CONFIG_MAPS
+from apm_operator.manifests.agent import canonical, digest
 from apm_operator.reconcile.compare import covers
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ class NameTaken(OperatorError):
         self.name = name
 
 
-class OwnerLeaving(OperatorError):
+class OwnerLeaving(NameTaken):
     """A child of an earlier resource of this name has not been garbage-collected yet."""
 
 
@@ -45,8 +45,8 @@ async def apply(kube: Kube, cache: Cache, key: Key, plan: Plan, uid: str) -> int
     for manifest in plan.manifests:
         entry = cache.get(key)
         record = entry.children.get((manifest.resource.kind, manifest.name)) if entry else None
-        if record is not None and record.owner != uid:
-            raise OwnerLeaving(f"{manifest.resource.kind} {manifest.name} belongs to an earlier resource")
+        if record is not None and record.owner not in (uid, ""):
+            raise OwnerLeaving(manifest.resource.kind, manifest.name)
         if record is None or not _as_wanted(record, manifest):
             await _apply_one(kube, cache, key, manifest, uid, known=record is not None)
             writes += 1
@@ -73,26 +73,45 @@ def _compared(manifest: Manifest) -> dict[str, object]:
 
 async def _apply_one(kube: Kube, cache: Cache, key: Key, manifest: Manifest, uid: str, *, known: bool) -> None:
     """Apply one manifest; fields of other writers are taken over only in an object that is this agent's."""
+    answer = None if known else await _make(kube, key, manifest, uid)
+    if answer is None:
+        answer = await _change(kube, key, manifest)
+    cache.record_apply(key, manifest.resource, answer, manifest.digest)
+
+
+async def _make(kube: Kube, key: Key, manifest: Manifest, uid: str) -> dict[str, Any] | None:
+    """Make a child; None where it is there already and this agent's."""
     resource, name = manifest.resource, manifest.name
+    body = json.loads(manifest.body)
+    # No object has this version, so that one of this name is always a Conflict. Otherwise one that shares no field
+    # with the child, as a ServiceAccount does, would be taken over without a word.
+    body["metadata"]["resourceVersion"] = "1"
     try:
-        answer = await kube.apply(resource, key.namespace, name, manifest.body, force=known)
-    except (Conflict, Invalid) as error:
-        if known and not (isinstance(error, Invalid) and resource is CONFIG_MAPS):
-            raise
+        return await kube.apply(resource, key.namespace, name, canonical(body), force=False)
+    except Conflict as error:
         try:
             existing = await kube.get(resource, key.namespace, name)
         except NotFound:
             raise error from None
-        owners = {owner["uid"] for owner in existing["metadata"].get("ownerReferences") or ()}
-        if uid not in owners:
-            if any(owner.get("name") == key.name for owner in existing["metadata"].get("ownerReferences") or ()):
-                raise OwnerLeaving(f"{resource.kind} {name} belongs to an earlier resource") from error
-            raise NameTaken(resource.kind, name) from error
-        if resource is CONFIG_MAPS and isinstance(error, Invalid):
-            # Immutable and of another content than its name says: only a new one can be right.
-            await kube.delete(resource, key.namespace, name, existing["metadata"]["uid"])
-        answer = await kube.apply(resource, key.namespace, name, manifest.body, force=True)
-    cache.record_apply(key, resource, answer, manifest.digest)
+        owners = existing["metadata"].get("ownerReferences") or ()
+        if any(owner["uid"] == uid for owner in owners):
+            return None
+        if any(owner["kind"] == AGENTS.kind and owner["name"] == key.name for owner in owners):
+            raise OwnerLeaving(resource.kind, name) from error
+        raise NameTaken(resource.kind, name) from error
+
+
+async def _change(kube: Kube, key: Key, manifest: Manifest) -> dict[str, Any]:
+    resource, name = manifest.resource, manifest.name
+    try:
+        return await kube.apply(resource, key.namespace, name, manifest.body, force=True)
+    except Invalid:
+        if resource is not CONFIG_MAPS:
+            raise
+        # Immutable and of another content than its name says: only a new one can be right.
+        existing = await kube.get(resource, key.namespace, name)
+        await kube.delete(resource, key.namespace, name, existing["metadata"]["uid"])
+        return await kube.apply(resource, key.namespace, name, manifest.body, force=True)
 
 
 async def prune(kube: Kube, key: Key, entry: Entry, plan: Plan, uid: str) -> int:

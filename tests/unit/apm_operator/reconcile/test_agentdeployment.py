@@ -343,6 +343,26 @@ async def test_an_object_of_somebody_else_is_not_taken_over(world: World):
     assert world.kube.objects["Service", "shop", "one"]["spec"] == {"selector": {"app": "theirs"}}
 
 
+async def test_a_child_whose_owner_was_taken_out_by_hand_is_repaired(world: World):
+    world.write()
+    await world.reconcile()
+    world.change("Deployment", metadata__ownerReferences=[])
+    assert (await world.reconcile()).result == "changed"
+    assert world.kube.objects["Deployment", "shop", "one"]["metadata"]["ownerReferences"][0]["uid"] == "uid-one"
+
+
+async def test_a_child_that_another_owner_holds_for_long_is_told(world: World):
+    world.write()
+    await world.reconcile()
+    world.change(
+        "Deployment", metadata__ownerReferences=[{"uid": "other", "name": "x", "kind": "X", "controller": True}]
+    )
+    assert (await world.reconcile(failures=2)).failed
+    assert world.ready == ("Unknown", "Progressing")
+    assert (await world.reconcile(failures=3)).failed
+    assert world.ready == ("False", "NameTaken")
+
+
 async def test_children_of_an_earlier_resource_of_the_name_are_waited_for(world: World):
     world.write()
     await world.reconcile()
