@@ -141,6 +141,12 @@ class Operator:
             self._monitor.export()
 
 
+def _first(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return str(error)
+
+
 async def run(settings: Settings) -> int:
     """Run the operator.
 
@@ -166,7 +172,7 @@ async def run(settings: Settings) -> int:
             return 0
         await work
     except* LeadershipLost as lost:
-        _log.error("Another process may lead now; this one ends", error=str(lost.exceptions[0]))
+        _log.error("Another process may lead now; this one ends", error=_first(lost))
     except* Exception:  # noqa: BLE001  the last line of defence: whatever it is, it is logged and the process ends
         _log.exception("The operator can't go on; it has to be started anew")
     finally:

@@ -19,12 +19,14 @@ def wanted(entry: Entry, plan: Plan | None, verdict: Verdict, now: str) -> dict[
         raise ValueError("An agent that is gone has no status")
     before = agent.status
     facts = entry.deployment
+    # A newer spec may have come during the pass: what is told is about the one that was worked on.
+    generation = plan.generation if plan is not None else agent.generation
     status: dict[str, Any] = {
-        "conditions": conditions(verdict, generation=agent.generation, now=now, before=before.get("conditions") or ()),
+        "conditions": conditions(verdict, generation=generation, now=now, before=before.get("conditions") or ()),
         "replicas": facts.replicas if facts else 0,
         "readyReplicas": facts.ready if facts else 0,
     }
-    status["observedGeneration"] = agent.generation if verdict.certain else before.get("observedGeneration")
+    status["observedGeneration"] = generation if verdict.certain else before.get("observedGeneration")
     if agent.reconcile_at:
         status["lastHandledReconcileAt"] = agent.reconcile_at
     if plan is not None:

@@ -384,6 +384,24 @@ async def test_reconcile_at_is_answered(world: World):
     assert world.status["lastHandledReconcileAt"] == "now"
 
 
+async def test_a_spec_that_comes_during_a_pass_is_not_told_to_be_dealt_with(world: World):
+    world.write()
+    apply = world.kube.apply
+
+    async def apply_while_the_user_writes(*arguments: Any, **options: Any) -> Any:
+        if world.kube.calls["apply", "Service"] == 0:
+            world.write(replicas=0)
+        return await apply(*arguments, **options)
+
+    world.kube.apply = apply_while_the_user_writes  # type: ignore[method-assign]
+    await world.reconcile()
+    assert world.status["observedGeneration"] == 1
+    await world.reconcile()
+    generation = world.kube.objects[AGENTS.kind, "shop", "one"]["metadata"]["generation"]
+    assert world.status["observedGeneration"] == generation > 1
+    assert world.kube.objects["Deployment", "shop", "one"]["spec"]["replicas"] == 0
+
+
 async def test_the_echo_of_an_own_write_wakes_nobody(world: World):
     world.write()
     await world.reconcile()
