@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from dataclasses import asdict, is_dataclass
 from datetime import datetime
 from typing import Any
@@ -11,10 +12,15 @@ from langchain_core.messages import BaseMessage
 from langgraph.types import Interrupt
 from pydantic import BaseModel
 
+_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z
+
 
 def dumps(value: Any) -> bytes:
-    """JSON text."""
-    return orjson.dumps(value, default=_default, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_UTC_Z)
+    """JSON text; what JSON has no form for comes as near as can be, so that one such value hides no other."""
+    try:
+        return orjson.dumps(value, default=_default, option=_OPTIONS)
+    except TypeError:
+        return orjson.dumps(_near(value), default=_default, option=_OPTIONS)
 
 
 def plain(value: Any) -> Any:
@@ -38,5 +44,18 @@ def _default(value: Any) -> Any:  # noqa: PLR0911 - one return per type is the p
     if isinstance(value, set | frozenset):
         return list(value)
     if isinstance(value, bytes):
-        raise TypeError("bytes have no JSON form")
+        return b64encode(value).decode()
     return str(value)
+
+
+def _near(value: Any) -> Any:
+    """The value without half characters and integers of more than 64 bits, which models and tools may answer."""
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, int):
+        return value if -(1 << 63) <= value < 1 << 64 else str(value)
+    if isinstance(value, dict):
+        return {_near(key): _near(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset) and not hasattr(value, "_asdict"):
+        return [_near(item) for item in value]
+    return value if value is None or isinstance(value, float) else _near(_default(value))

@@ -16,7 +16,7 @@ class CommandRequest(BaseModel):
 
     resume: Any = None
     update: Any = None
-    goto: Any = None
+    goto: str | list[str] | None = None
 
 
 class CheckpointRef(BaseModel):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_THREAD_ID = re.compile(THREAD_ID)
 _POLL = 0.5
 """Seconds between looks at a run that executes in another pod."""
 _KEYED_ATTEMPTS = 20
@@ -59,8 +60,14 @@ class RunService:
             ConflictError: The thread is busy, and the strategy is to reject.
             InputError: The input does not fit the workflow's state.
         """
-        body = request.model_copy(update={"input": self.check_input(request.input)} if request.command is None else {})
+        if request.command is None:
+            body = request.model_copy(update={"input": self.check_input(request.input)})
+        else:
+            self.check_input(request.command.update)
+            body = request
         own = thread_id is None
+        if thread_id is not None and request.if_not_exists == "create" and not _THREAD_ID.match(thread_id):
+            raise InputError("a thread's id has up to 128 letters, digits, `_`, `.` and `-`: choose another one")
         thread = thread_id or str(uuid4())
         if not re.match(THREAD_ID, thread):
             raise InputError(f"the thread id {thread!r} is not valid: use letters, digits, dash, underscore and dot")

@@ -12,7 +12,7 @@ from agent_runtime.errors import InputError, NotFoundError, UnavailableError
 from agent_runtime.runs.encode import dumps
 from agent_runtime.runs.request import RunRequest
 from agent_runtime.server.assistants import check_id
-from agent_runtime.server.wire import agent_of, caller, key_problem, number, read, reply
+from agent_runtime.server.wire import agent_of, caller, key_problem, number, read, reply, whole
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -68,8 +68,7 @@ async def join_run(request: Request) -> Response:
 
 
 async def join_stream(request: Request) -> Response:
-    last = request.headers.get("last-event-id", "0")
-    after = int(last) if last.isdecimal() else 0
+    after = whole(request.headers.get("last-event-id")) or 0
     cancel = request.query_params.get("cancel_on_disconnect", "").lower() in {"true", "1"}
     return _stream(agent_of(request), await _run(request), after, cancel, temporary=False)
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
+import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import orjson
 from pydantic import BaseModel, ConfigDict
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 
 Model = TypeVar("Model", bound=BaseModel)
 
+_DIGITS = re.compile(r"[0-9]{1,9}")
+_DEEPEST = 64
+"""Levels of lists and objects in a body; MongoDB keeps 100, a JSON writer some 250."""
+_LARGEST = 1 << 63
 _PASSED_ON = ("traceparent", "tracestate")
 
 
@@ -46,7 +51,7 @@ async def read(request: Request, model: type[Model]) -> Model:
 
     Raises:
         HTTPException: 413, it is larger than the limit.
-        InputError: It is no JSON.
+        InputError: It is no JSON, or nested too deeply.
         ValidationError: It has the wrong shape.
     """
     limit = agent_of(request).settings.max_body_bytes
@@ -56,16 +61,17 @@ async def read(request: Request, model: type[Model]) -> Model:
         if len(body) > limit:
             raise HTTPException(413, f"the body is larger than {limit} bytes")
     try:
-        value = json.loads(body) if body else {}
+        value = orjson.loads(body) if body else {}
     except ValueError as error:
         raise InputError(f"the body is no JSON: {error}") from None
+    if _deeper(value, _DEEPEST):
+        raise InputError(f"the body has more than {_DEEPEST} levels of lists and objects: make it flatter")
     return model.model_validate(value)
 
 
 def caller(request: Request) -> Caller:
     """Who asks, and what is passed on to the agents and tools that the run calls."""
-    hops = request.headers.get(HOPS_HEADER, "0")
-    count = int(hops) if hops.isdecimal() else 0
+    count = whole(request.headers.get(HOPS_HEADER)) or 0
     if count > MAX_HOPS:
         raise InputError(f"{MAX_HOPS} agents have asked each other in turn already: look for a cycle between agents")
     passed = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
@@ -74,14 +80,38 @@ def caller(request: Request) -> Caller:
 
 def number(request: Request, name: str, default: int, largest: int) -> int:
     """A number in the query, from 0 to `largest`."""
-    text = request.query_params.get(name, str(default))
-    if not text.isdecimal() or int(text) > largest:
+    found = whole(request.query_params.get(name, str(default)))
+    if found is None or found > largest:
         raise InputError(f"the query parameter {name} must be a number from 0 to {largest}")
-    return int(text)
+    return found
+
+
+def whole(text: str | None) -> int | None:
+    """A number of up to nine digits, or None if the text is something else."""
+    return int(text) if text and _DIGITS.fullmatch(text) else None
 
 
 def key_problem(metadata: dict[str, Any]) -> None:
-    """Refuses metadata names that MongoDB would take for paths or operators."""
-    for name in metadata:
+    """Refuses metadata that MongoDB does not keep: names it takes for paths or operators, and too large numbers."""
+    for name, value in metadata.items():
         if not name or name.startswith("$") or "." in name or "\0" in name:
             raise InputError(f"`metadata` can't have the name {name!r}: use no dot, and no $ at the start")
+        for one in value if isinstance(value, list) else [value]:
+            if isinstance(one, dict):
+                key_problem(one)
+            elif isinstance(one, int) and not -_LARGEST <= one < _LARGEST:
+                raise InputError(f"`metadata` can't keep the number {one}: write it as text")
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    layer = [value]
+    for _ in range(levels + 1):
+        layer = [
+            child
+            for one in layer
+            if isinstance(one, dict | list)
+            for child in (one.values() if isinstance(one, dict) else one)
+        ]
+        if not layer:
+            return False
+    return True

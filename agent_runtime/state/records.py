@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
+THREAD_ID = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
+"""Thread ids that clients may choose; they end up in headers, logs and idempotency keys."""
+
 RunStatus = Literal["pending", "running", "error", "success", "timeout", "interrupted"]
 ThreadStatus = Literal["idle", "busy", "interrupted", "error"]
 

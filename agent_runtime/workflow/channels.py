@@ -106,7 +106,7 @@ def _messages(name: str, value: Any) -> Any:
     given = value if isinstance(value, list) else [value]
     try:
         return convert_to_messages([("user", item) if isinstance(item, str) else item for item in given])
-    except (ValueError, TypeError, NotImplementedError):
+    except (ValueError, TypeError, LookupError, AttributeError, NotImplementedError):
         raise WorkflowError(
             f"channel `{name}` takes messages such as {{role: user, content: text}}, and got something else"
         ) from None

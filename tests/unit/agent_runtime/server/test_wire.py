@@ -1,0 +1,63 @@
+"""Requests that no client of good will sends get an answer that says so, and leave nothing behind."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from fakes.agents import CHAT, ECHO, person, running
+
+SPEC = {"models": [ECHO], "workflow": CHAT}
+RUN = {"assistant_id": "agent", "input": person("hi"), "if_not_exists": "create"}
+DEEP = b"[" * 70 + b"]" * 70
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        (b'{"metadata": {"a": "\\ud800"}}', "no JSON"),
+        (b'{"metadata": {"a": 9223372036854775808}}', "as text"),
+        (b'{"metadata": {"a": [{"$b": 1}]}}', "no $ at the start"),
+        (b'{"metadata": {"a": ' + DEEP + b"}}", "flatter"),
+        (b"[" * 100_000, "no JSON"),
+    ],
+)
+async def test_a_body_that_no_state_can_keep_is_refused(body, message):
+    async with running(SPEC) as it, httpx.AsyncClient(base_url=it.url) as http:
+        answer = await http.post("/threads", content=body)
+        assert answer.status_code == 422
+        assert message in answer.json()["detail"]
+        assert await it.client.threads.search() == []
+
+
+@pytest.mark.parametrize("name", ["a%0d%0aset-cookie:%20x=1", "%00", "%E2%82%AC", "a" * 129])
+async def test_a_thread_id_that_fits_no_header_is_refused(name):
+    async with running(SPEC) as it, httpx.AsyncClient(base_url=it.url) as http:
+        answer = await http.post(f"/threads/{name}/runs", json=RUN)
+        assert answer.status_code == 422
+        assert "choose another" in answer.json()["detail"]
+        assert await it.client.threads.search() == []
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"input": {"messages": [{"role": "tool", "content": "x"}]}}, "takes messages"),
+        ({"command": {"update": {"messages": 7}}}, "takes messages"),
+        ({"command": {"goto": {"node": "answer"}}}, "command.goto"),
+    ],
+)
+async def test_input_that_fits_no_channel_is_refused(more, message):
+    async with running(SPEC) as it, httpx.AsyncClient(base_url=it.url) as http:
+        answer = await http.post("/threads/t/runs", json={**RUN, **more})
+        assert answer.status_code == 422
+        assert message in answer.json()["detail"]
+
+
+async def test_numbers_of_thousands_of_digits_are_no_numbers():
+    digits = "9" * 5000
+    async with running(SPEC) as it, httpx.AsyncClient(base_url=it.url) as http:
+        run = (await http.post("/threads/t/runs", json=RUN, headers={"apm-hops": digits})).raise_for_status().json()
+        assert (await http.get(f"/threads/t/runs?limit={digits}")).status_code == 422
+        path = f"/threads/t/runs/{run['run_id']}/stream"
+        assert (await http.get(path, headers={"last-event-id": digits})).status_code == 200
