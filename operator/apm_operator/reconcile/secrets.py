@@ -41,10 +41,16 @@ class Findings:
 
 @dataclass(slots=True)
 class _Secret:
-    """A Secret as last read; `keys` is None where it does not exist."""
+    """A Secret as last read.
+
+    Attributes:
+        keys: quick digest of each key's value, to notice changes by; None where the Secret does not exist.
+        shown: slow digest of each use so far, by key; "" stands for all keys.
+    """
 
     version: str = ""
-    keys: dict[str, str] | None = None
+    keys: dict[str, bytes] | None = None
+    shown: dict[str, str] = field(default_factory=dict)
     forbidden: bool = False
     read: bool = False
     users: set[Key] = field(default_factory=set)
@@ -79,10 +85,8 @@ class Secrets:
             elif secret.keys is None or (use.key and use.key not in secret.keys):
                 if not use.optional:
                     missing.append(use)
-            elif use.key:
-                digests.append(f"{use.name}/{use.key}={secret.keys[use.key]}")
             else:
-                digests.extend(f"{use.name}/{name}={value}" for name, value in sorted(secret.keys.items()))
+                digests.append(f"{use.name}/{use.key}={_shown(secret, secret.keys, use.key)}")
         fingerprint = hashlib.sha256("\n".join(digests).encode()).hexdigest()[:10] if digests else ""
         return Findings(fingerprint, tuple(missing), tuple(sorted(unreadable)))
 
@@ -137,13 +141,23 @@ class Secrets:
             if body["metadata"]["resourceVersion"] != secret.version:
                 salt = body["metadata"]["uid"].encode()
                 data = body.get("data") or {}
-                secret.keys = {each: _digest(base64.b64decode(value), salt) for each, value in data.items()}
+                secret.keys = {
+                    each: hashlib.sha256(salt + base64.b64decode(data[each])).digest() for each in sorted(data)
+                }
+                secret.shown = {}
                 secret.version = body["metadata"]["resourceVersion"]
             secret.forbidden = False
         first, secret.read = not secret.read, True
         return first or before != (secret.keys, secret.forbidden)
 
 
-def _digest(value: bytes, salt: bytes) -> str:
-    """Slow on purpose: what is made of it stands in an annotation, and a value may be a short password."""
-    return hashlib.pbkdf2_hmac("sha256", value, salt, _ROUNDS).hex()
+def _shown(secret: _Secret, keys: dict[str, bytes], key: str) -> str:
+    """Digest of one key's value, or of all of them for `key=""`.
+
+    Slow on purpose, since what is made of it stands in an annotation, and a value may be a short password. So it is
+    made once for what is used, not for each of the thousands of keys that a Secret may have.
+    """
+    if key not in secret.shown:
+        used = keys[key] if key else b"".join(name.encode() + b"\0" + value for name, value in keys.items())
+        secret.shown[key] = hashlib.pbkdf2_hmac("sha256", used, b"apm", _ROUNDS).hex()
+    return secret.shown[key]

@@ -1,0 +1,63 @@
+import base64
+import hashlib
+from typing import Any
+
+import pytest
+
+from apm_operator.queue import Key
+from apm_operator.reconcile.secrets import Findings, Secrets, SecretUse
+from unit.apm_operator.fakes import FakeKube
+
+KEY = Key("shop", "one")
+
+
+def secrets(version: str = "1", **values: str) -> Secrets:
+    """What is known of a namespace with one Secret `llm`."""
+    kube: Any = FakeKube()
+    kube.objects["Secret", "shop", "llm"] = {
+        "metadata": {"name": "llm", "namespace": "shop", "uid": "s", "resourceVersion": version},
+        "data": {name: base64.b64encode(value.encode()).decode() for name, value in values.items()},
+    }
+    return Secrets(kube)
+
+
+async def look(known: Secrets, *keys: str) -> Findings:
+    return await known.look(KEY, [SecretUse("llm", key) for key in keys])
+
+
+async def test_a_fingerprint_is_of_the_used_keys_alone():
+    first = await look(secrets(a="1", b="2"), "a")
+    assert (await look(secrets("2", a="1", b="3"), "a")) == first
+    assert (await look(secrets("2", a="2", b="2"), "a")) != first
+
+
+async def test_a_fingerprint_of_a_whole_secret_is_of_all_its_keys_and_values():
+    prints = {
+        (await look(secrets(**values), "")).fingerprint
+        for values in (
+            {"a": "1", "b": "2"},
+            {"a": "1", "b": "3"},
+            {"a": "1", "c": "2"},
+            {"a": "1"},
+            {"b": "2", "a": "1"},
+        )
+    }
+    assert len(prints) == 4
+
+
+async def test_a_secret_of_many_keys_costs_one_slow_digest(monkeypatch: pytest.MonkeyPatch):
+    """Ten thousand of them would hold up the operator for longer than its lease lasts."""
+    slow: list[str] = []
+    real = hashlib.pbkdf2_hmac
+
+    def counted(*arguments: Any) -> bytes:
+        slow.append(arguments[0])
+        return real(*arguments)
+
+    monkeypatch.setattr(hashlib, "pbkdf2_hmac", counted)
+    known = secrets(**{f"key-{number}": "" for number in range(10_000)})
+    await look(known, "key-1")
+    await look(known, "key-1")
+    assert len(slow) == 1
+    await look(known, "")
+    assert len(slow) == 2
