@@ -83,6 +83,12 @@ class Controller:
                 self._queue.done(key)
 
     async def _one(self, key: Key) -> None:
+        entry = self._cache.get(key)
+        uid = entry.agent.uid if entry is not None and entry.agent is not None else ""
+        with structlog.contextvars.bound_contextvars(namespace=key.namespace, name=key.name, uid=uid):
+            await self._pass(key)
+
+    async def _pass(self, key: Key) -> None:
         started = time.perf_counter()
         try:
             async with asyncio.timeout(_PASS_SECONDS):
@@ -90,7 +96,7 @@ class Controller:
         except LeadershipLost:
             raise
         except Exception:  # noqa: BLE001  a fault of ours in one agent must not stop the others
-            _log.exception("A pass broke", namespace=key.namespace, agent=key.name)
+            _log.exception("A pass broke")
             outcome = Outcome("error", failed=True)
         metrics.RECONCILES.labels(outcome.result).inc()
         metrics.RECONCILE_SECONDS.observe(time.perf_counter() - started)

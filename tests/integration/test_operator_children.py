@@ -90,6 +90,12 @@ def test_an_agent_gets_its_children_with_one_write_each(shop: Shop, made: Operat
     assert status["workflow"].startswith("flowchart")
 
 
+def test_a_log_line_names_the_object_that_it_is_about(shop: Shop, made: Operator):
+    line = next(line for line in made.lines() if line.get("reason") == "Progressing")
+    uid = shop.get("agent")["metadata"]["uid"]
+    assert (line["namespace"], line["name"], line["uid"]) == (shop.namespace, "one", uid)
+
+
 def test_nothing_is_written_on_the_resource_but_its_status(shop: Shop, made: Operator):
     made.idle()
     metadata = json.loads(shop.kubectl("get", "agent", "one", "--output=json", "--show-managed-fields"))["metadata"]

@@ -79,15 +79,13 @@ class Reconciler:
             return await self._pass(key, entry, failures)
         except (NotFound, NamespaceTerminating) as error:
             # The agent or its namespace is on its way out. Should it not be, the resync finds it again.
-            _log.debug("The agent is going away", namespace=key.namespace, agent=key.name, error=str(error))
+            _log.debug("The agent is going away", error=str(error))
             return Outcome("gone")
         except OwnerLeaving as error:
-            _log.info("Waiting for garbage collection", namespace=key.namespace, agent=key.name, error=str(error))
+            _log.info("Waiting for garbage collection", error=str(error))
             return Outcome("retry", failed=True)
         except ApiError as error:
-            _log.warning(
-                "A pass failed", namespace=key.namespace, agent=key.name, error=str(error), status=error.status
-            )
+            _log.warning("A pass failed", error=str(error), status=error.status)
             return Outcome("retry", failed=True, at_least=error.retry_after)
 
     async def _pass(self, key: Key, entry: Entry, failures: int) -> Outcome:
@@ -188,9 +186,6 @@ class Reconciler:
         if verdict.reason != was:
             _log.info(
                 verdict.message,
-                namespace=key.namespace,
-                agent=key.name,
-                uid=agent.uid,
                 generation=agent.generation,
                 reason=verdict.reason,
                 before=was,

@@ -53,4 +53,4 @@ class Events:
         try:
             await self._kube.create(EVENTS, key.namespace, body)
         except ApiError as error:
-            _log.info("An Event was not written", namespace=key.namespace, agent=key.name, error=str(error))
+            _log.info("An Event was not written", error=str(error))
