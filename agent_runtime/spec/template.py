@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from agent_runtime.spec.expression import WORKFLOW_VARIABLES, Expression, ExpressionError
-
-_HOLE = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +23,17 @@ class Template:
             ExpressionError: a hole is no valid expression, or a `{{` is not closed.
         """
         parts: list[str | Expression] = []
-        for number, piece in enumerate(_HOLE.split(text)):
-            if number % 2:
-                parts.append(Expression.compile(piece.strip(), variables))
-                continue
-            if "{{" in piece:
-                raise ExpressionError("`{{` is not closed: write `}}` after the expression")
+        # Searched by hand: a regular expression takes quadratic time on a text of nothing but `{{`.
+        rest = text
+        while True:
+            piece, opened, rest = rest.partition("{{")
             parts.append(piece)
+            if not opened:
+                break
+            hole, closed, rest = rest.partition("}}")
+            if not closed:
+                raise ExpressionError("`{{` is not closed: write `}}` after the expression")
+            parts.append(Expression.compile(hole.strip(), variables))
         return cls(tuple(part for part in parts if part != ""))
 
     @property

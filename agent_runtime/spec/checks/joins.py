@@ -21,14 +21,18 @@ def check_joins(workflow: WorkflowSpec, path: str) -> Iterator[Problem]:
     certain = _Certain(workflow)
     following = successors(workflow)
     for number, node in enumerate(workflow.nodes):
+        if not node.needs:
+            continue
         where = f"{path}.nodes[{number}].needs"
+        later = reachable(following, node.name)
+        otherwise = reachable({**following, node.name: set()}, START)
         for source in node.needs:
             if any(edge.target == node.name for edge in edges_of(certain.nodes[source])):
                 yield Problem(
                     where,
                     f"`{source}` names `{node.name}` in its `next` as well: remove it there, `needs` is enough",
                 )
-            if source in reachable(following, node.name) and not _has_other_way(workflow, node.name, source):
+            if source in later and source not in otherwise:
                 yield Problem(
                     where, f"`{source}` runs only after `{node.name}`, so this join can never fire: remove it"
                 )
@@ -41,24 +45,19 @@ def check_joins(workflow: WorkflowSpec, path: str) -> Iterator[Problem]:
             )
 
 
-def _has_other_way(workflow: WorkflowSpec, without: str, target: str) -> bool:
-    following = successors(workflow)
-    following[without] = set()
-    return target in reachable(following, START)
-
-
 class _Certain:
     """Which nodes run for certain once a given node has started."""
 
     def __init__(self, workflow: WorkflowSpec) -> None:
         self.nodes: dict[str, Node] = {node.name: node for node in workflow.nodes}
-        self.starts = workflow.starts
+        self.joins = [(node.name, frozenset(node.needs)) for node in workflow.nodes if node.needs]
         self.known: dict[str, frozenset[str]] = {}
+        self.from_start = self.after(workflow.starts)
 
     def together(self, names: Iterable[str]) -> bool:
         """Whether some node starts all of these, or the workflow's start does."""
         wanted = set(names)
-        if wanted <= self.after(self.starts):
+        if wanted <= self.from_start:
             return True
         return any(wanted <= self.from_node(name) for name in self.nodes)
 
@@ -78,7 +77,7 @@ class _Certain:
                 continue
             found.add(name)
             waiting += self._following(self.nodes[name])
-            waiting += [node.name for node in self.nodes.values() if node.needs and set(node.needs) <= found]
+            waiting += [joined for joined, needs in self.joins if joined not in found and needs <= found]
         return frozenset(found)
 
     def _following(self, node: Node) -> Iterable[str]:

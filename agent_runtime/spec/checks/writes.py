@@ -6,7 +6,7 @@ LangGraph refuses the second write unless a reducer says how the two meet.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, product
 
 from agent_runtime.spec.agent import AgentSpec
 from agent_runtime.spec.checks.problem import Problem
@@ -25,7 +25,8 @@ def check_writes(spec: AgentSpec, workflow: WorkflowSpec, path: str) -> Iterator
     }
     written = {node.name: writes(spec, node) & bare for node in workflow.nodes}
     told: set[str] = set()
-    for first, second in _parallel(workflow):
+    writing = {name for name, channels in written.items() if channels}
+    for first, second in _parallel(workflow, writing):
         for channel in sorted(written[first] & written[second] - told):
             told.add(channel)
             who = f"by `{first}` many times at once" if first == second else f"by `{first}` and `{second}` at once"
@@ -64,17 +65,23 @@ def _written_by_sub_workflow(spec: AgentSpec, node: WorkflowNode) -> frozenset[s
     return frozenset(found)
 
 
-def _parallel(workflow: WorkflowSpec) -> Iterator[tuple[str, str]]:
-    """Pairs of nodes that may run in one superstep; a node with itself where a forEach runs it."""
+def _parallel(workflow: WorkflowSpec, among: set[str]) -> Iterator[tuple[str, str]]:
+    """Pairs of the given nodes that may run in one superstep; a node with itself where a forEach runs it."""
     following = successors(workflow)
+    onward = {name: {name} | reachable(following, name) for name in following}
     for node in workflow.nodes:
         if isinstance(node.next, ForEach):
             yield node.next.to, node.next.to
     fans = [workflow.starts, *(node.next for node in workflow.nodes if isinstance(node.next, tuple))]
-    for fan in fans:
-        for first, second in combinations([name for name in fan if name in following], 2):
-            left = {first} | reachable(following, first)
-            right = {second} | reachable(following, second)
-            for one in sorted(left - right):
-                for other in sorted(right - left):
-                    yield one, other
+    sides = {
+        pair: None
+        for fan in fans
+        for pair in combinations([name for name in dict.fromkeys(fan) if name in following], 2)
+    }
+    seen: set[tuple[str, str]] = set()
+    for first, second in sides:
+        left, right = onward[first] & among, onward[second] & among
+        for pair in product(sorted(left - right), sorted(right - left)):
+            if pair not in seen:
+                seen.add(pair)
+                yield pair

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 import yaml
 
@@ -370,3 +372,19 @@ def test_a_model_that_cannot_answer_is_named(models, path, message):
     problems = check(spec(ONE % "", models + "\n"))
     assert [problem.path for problem in problems] == [path], problems
     assert message in problems[0].message
+
+
+def test_the_largest_specs_are_checked_in_no_time():
+    """The operator checks what strangers write, and reconciles nothing else meanwhile."""
+    names = [f"n{number}" for number in range(100)]
+    ways = {name: [names[(number + step) % 100] for step in range(1, 33)] for number, name in enumerate(names)}
+    write = {"uses": "set", "with": {"values": {"x": "1"}}}
+    fans = [{"name": name, **write, "next": targets} for name, targets in ways.items()]
+    joins = [{"name": name, **write, "needs": names[max(0, at - 32) : at]} for at, name in enumerate(names)]
+    holes = [{"name": name, "uses": "model", "with": {"prompt": "{{" * 8192}, "next": "end"} for name in names]
+    state = {"x": {"type": "integer"}, "messages": {"type": "messages"}}
+    begin = time.process_time()
+    for nodes in (fans, joins, holes):
+        workflow = {"state": state, "start": "n0", "limits": {"steps": 5}, "nodes": nodes}
+        check(AgentSpec.model_validate({"workflow": workflow}))
+    assert time.process_time() - begin < 5
