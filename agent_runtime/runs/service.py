@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,7 +27,7 @@ T = TypeVar("T")
 
 _THREAD_ID = re.compile(THREAD_ID)
 _POLL = 0.5
-"""Seconds between looks at a run that executes in another pod."""
+"""Seconds between tries to reach the state, for a client that waits."""
 _KEYED_ATTEMPTS = 20
 """How often a failed run may be made again with one idempotency key; then its failure is the answer."""
 TEMPORARY = "apm_temporary"
@@ -110,7 +111,7 @@ class RunService:
     async def wait(self, run: Run) -> dict[str, Any]:
         """The thread's values when the run has ended, wherever it executes; or its error under `__error__`."""
         while (current := await self._patiently(lambda: self.get(run.thread_id, run.run_id))).active:
-            await self.worker.changed(_POLL)
+            await self.worker.changed(run.run_id)
         if current.error is not None:
             return {"__error__": current.error}
         return await self._patiently(lambda: self.values(run.thread_id))
@@ -133,7 +134,7 @@ class RunService:
             current = await self._patiently(lambda: self.get(run.thread_id, run.run_id))
             if not current.active:
                 break
-            await self.worker.changed(_POLL)
+            await self.worker.changed(run.run_id)
         if current.error is not None:
             yield Event(after + 1, "error", dumps(current.error))
             return
@@ -146,7 +147,7 @@ class RunService:
             try:
                 return await ask()
             except UnavailableError:
-                await self.worker.changed(_POLL)
+                await asyncio.sleep(_POLL)
 
     async def cancel(self, run: Run) -> None:
         """Stops a run that executes here, or has not begun.

@@ -30,6 +30,9 @@ log = structlog.get_logger()
 
 _POLL = 1.0
 """Seconds between looks for runs that no pod has taken; accepting a run here starts it at once."""
+_LOOK = 0.5
+"""Seconds between looks at a run that does not execute here, for a client that waits for it."""
+_LONGEST_WAIT = 30.0
 _SCANNED = 200
 _LOGS_KEPT = 256
 _LOG_BYTES_KEPT = 16 << 20
@@ -71,7 +74,7 @@ class Worker:
         self._offered: asyncio.Queue[str] = asyncio.Queue()
         self._loops: list[asyncio.Task[None]] = []
         self._draining = False
-        self._changed = asyncio.Event()
+        self._waiting: dict[str, asyncio.Event] = {}
 
     def start(self) -> None:
         """Begins to take runs."""
@@ -94,10 +97,13 @@ class Worker:
         """The events of a run that executes here or did so not long ago."""
         return self._logs.get(run_id)
 
-    async def changed(self, longest: float) -> None:
-        """Waits until a run starts or ends here, at most `longest` seconds."""
+    async def changed(self, run_id: str) -> None:
+        """Waits until the run may have gone on: it starts or ends here, or it is time to look what other pods did."""
+        waiting = self._waiting.setdefault(run_id, asyncio.Event())
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._changed.wait(), longest)
+            await asyncio.wait_for(waiting.wait(), _LONGEST_WAIT if run_id in self._jobs else _LOOK)
+        if self._waiting.get(run_id) is waiting:
+            del self._waiting[run_id]
 
     def drain(self) -> None:
         """Leaves runs to other pods, the running ones after their superstep; where there are none, ends them."""
@@ -164,7 +170,7 @@ class Worker:
         self._logs[started.run_id] = job.events
         self._forget_logs()
         job.task = asyncio.create_task(self._work(job))
-        self._notify()
+        self._notify(started.run_id)
 
     def _forget_logs(self) -> None:
         """Drops the events of runs that ended, the oldest first, down to what may be kept."""
@@ -192,7 +198,7 @@ class Worker:
             finally:
                 job.events.close()
                 del self._jobs[run.run_id]
-                self._notify()
+                self._notify(run.run_id)
                 self.offer(run.thread_id)
 
     async def _settle(self, job: Job, outcome: Outcome) -> None:
@@ -224,6 +230,6 @@ class Worker:
                     log.warning("another pod took the run over", run_id=job.run.run_id)
                     job.cancel(None)
 
-    def _notify(self) -> None:
-        self._changed.set()
-        self._changed = asyncio.Event()
+    def _notify(self, run_id: str) -> None:
+        if waiting := self._waiting.pop(run_id, None):
+            waiting.set()
