@@ -151,6 +151,9 @@ def test_a_deaf_watch_is_noticed(control_plane: ControlPlane, proxy: FaultyProxy
         create(control_plane, namespace, 3)
         all_made(control_plane, namespace, 3)
         assert running.metric("apm_watch_missed_total", resource="agentdeployments") >= 3
+        control_plane.kubectl("delete", "service", "agent-1", f"--namespace={namespace}")
+        eventually("repaired", lambda: len(children(control_plane, namespace)) == 12)
+        assert running.metric("apm_watch_missed_total", resource="services") >= 1
 
 
 def test_the_api_server_is_restarted(control_plane: ControlPlane, namespace: str, tmp_path: Path):
