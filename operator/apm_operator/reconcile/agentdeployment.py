@@ -5,6 +5,7 @@ It may be killed anywhere; the next pass goes on from what is there.
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
 _UNREADY_SECONDS = 5.0
 _FAILURES_BEFORE_STATUS = 3
 """What passes by itself within some seconds is not worth a status."""
+_LONG_SPEC = 32_768
+"""Bytes from which on a spec is checked beside the event loop: the largest take seconds, and the loop has a lease to
+renew."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -142,7 +146,8 @@ class Reconciler:
         uses = plan.secret_uses(parsed.spec)
         self.secrets.keep(key, uses)
         secrets = await self.secrets.look(key, uses)
-        made = plan.make(parsed, uses, secrets.fingerprint, self.images)
+        planned = (parsed, uses, secrets.fingerprint, self.images)
+        made = await asyncio.to_thread(plan.make, *planned) if len(agent.body) > _LONG_SPEC else plan.make(*planned)
         entry.plan = made
         if secrets.unreadable and (known is None or known.secrets != uses):
             names = ", ".join(secrets.unreadable)

@@ -1,5 +1,6 @@
 import base64
 import json
+import threading
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,10 +9,12 @@ import pytest
 from apm_operator import errors
 from apm_operator.kinds import AGENTS, DEPLOYMENTS
 from apm_operator.queue import Key
+from apm_operator.reconcile import plan
 from apm_operator.reconcile.agentdeployment import Outcome, Reconciler
 from apm_operator.reconcile.cache import Cache
 from apm_operator.reconcile.events import Events
 from apm_operator.reconcile.facts import PodFacts
+from apm_operator.reconcile.plan import Plan
 from apm_operator.reconcile.secrets import Secrets
 from unit.apm_operator.agents import IMAGES, WORKFLOW, body
 from unit.apm_operator.fakes import FakeKube
@@ -229,6 +232,22 @@ async def test_a_spec_that_can_not_be_read_stalls(world: World):
     assert world.ready == ("False", "SpecInvalid")
     assert "replicas" in world.status["conditions"][0]["message"]
     assert world.status["observedGeneration"] == 1
+
+
+async def test_a_long_spec_is_checked_beside_the_event_loop(world: World, monkeypatch: pytest.MonkeyPatch):
+    seen: list[bool] = []
+    make = plan.make
+
+    def noted(*arguments: Any) -> Plan:
+        seen.append(threading.current_thread() is threading.main_thread())
+        return make(*arguments)
+
+    monkeypatch.setattr(plan, "make", noted)
+    world.write()
+    await world.reconcile()
+    world.write(env=[{"name": "LONG", "value": "x" * 32_768}])
+    await world.reconcile()
+    assert seen == [True, False]
 
 
 async def test_a_suspended_agent_keeps_its_children_and_its_state(world: World):
