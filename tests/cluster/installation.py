@@ -13,7 +13,6 @@ from cluster.provider import Provider, deploy
 from cluster.settings import REPOSITORY
 
 AGENTS_NAMESPACE = "valeo-neuroerp"
-TESTS_NAMESPACE = "apm-e2e"
 OPERATOR_NAMESPACE = "apm-system"
 RELEASE = "apm"
 _RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
@@ -38,7 +37,7 @@ class Installation:
 
     def ensure_operator(self, *values: str) -> None:
         """Have the operator run as this work tree has it."""
-        for namespace in (OPERATOR_NAMESPACE, AGENTS_NAMESPACE, TESTS_NAMESPACE):
+        for namespace in (OPERATOR_NAMESPACE, AGENTS_NAMESPACE):
             self._namespace(namespace)
         operator, runtime = deploy(self.cluster, images.OPERATOR), deploy(self.cluster, images.RUNTIME)
         with exclusive(settings.read().state / "install.lock"), step("installing the operator with Helm"):
@@ -53,7 +52,7 @@ class Installation:
                 "--timeout=3m",
                 *_image_values("image", operator),
                 *_image_values("runtimeImage", runtime),
-                f"--set=secretReader.namespaces={{{AGENTS_NAMESPACE},{TESTS_NAMESPACE}}}",
+                f"--set=secretReader.namespaces={{{AGENTS_NAMESPACE}}}",
                 *(f"--set={value}" for value in values),
             )
 

@@ -3,7 +3,7 @@ import json
 
 import pytest
 
-from cluster.controlplane import ControlPlane
+from cluster.controlplane import ControlPlane, Options
 from cluster.errors import ClusterError
 from cluster.instances import control_plane as start_control_plane
 from cluster.progress import wait_until
@@ -72,3 +72,20 @@ def test_control_planes_run_beside_one_another_and_leave_nothing():
     for plane in planes:
         assert not plane.directory.exists()
         assert not plane.processes.names()
+
+
+def test_the_audit_log_says_who_changed_what():
+    with start_control_plane(Options(controllers=(), audit=True)) as plane:
+        plane.kubectl("create", "configmap", "watched")
+        entries = [json.loads(line) for line in (plane.directory / "audit.log").read_text().splitlines()]
+    [entry] = [e for e in entries if e["objectRef"].get("name") == "watched" and e["verb"] == "create"]
+    assert entry["user"]["username"] == "apm-admin"
+
+
+def test_a_frozen_api_server_answers_nothing_until_it_goes_on():
+    with start_control_plane(Options(controllers=())) as plane:
+        plane.pause_api_server()
+        with pytest.raises(ClusterError, match="kubectl"):
+            plane.kubectl("get", "namespaces", "--request-timeout=1s")
+        plane.resume_api_server()
+        assert "default" in plane.kubectl("get", "namespaces")
