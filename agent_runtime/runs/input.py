@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def check_input(value: Any, channels: Mapping[str, ChannelSpec]) -> Any:
-    """The input, unchanged.
+    """The input as the channels take it, as plain data.
 
     Raises:
         InputError: It is no object, names a channel that is not there, or has a value of the wrong type.
@@ -23,14 +23,16 @@ def check_input(value: Any, channels: Mapping[str, ChannelSpec]) -> Any:
         return value
     if not isinstance(value, dict):
         raise InputError(f"`input` must be an object with some of the fields {_list(channels)}")
+    fitting = {}
     for name, given in value.items():
         if name not in channels:
             raise InputError(f"`input.{name}`: the workflow's state has no such field; it has {_list(channels)}")
         try:
-            fit(name, channels[name], given)
+            fitted = fit(name, channels[name], given)
         except WorkflowError as error:
             raise InputError(f"`input.{name}`: {error}") from None
-    return value
+        fitting[name] = given if channels[name].type == "messages" else fitted
+    return fitting
 
 
 def _list(channels: Mapping[str, ChannelSpec]) -> str:

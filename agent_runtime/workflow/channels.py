@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from typing import TYPE_CHECKING, Annotated, Any, TypedDict
 
 from langchain_core.messages import convert_to_messages
@@ -88,12 +89,12 @@ def fit(name: str, channel: ChannelSpec, value: Any) -> Any:
     Raises:
         WorkflowError: It is of another type than the channel's.
     """
+    if channel.reduce in {"append", "union"} and not isinstance(value, list):
+        return [value]
     if channel.type == "any" or (value is None and channel.reduce in {None, "replace"}):
         return value
     if channel.type == "messages":
         return _messages(name, value)
-    if channel.reduce == "append" and not isinstance(value, list):
-        return [value]
     if channel.type == "integer" and isinstance(value, float) and value.is_integer():
         return int(value)
     expected = _PYTHON_TYPES[channel.type]
@@ -135,7 +136,16 @@ def _append(old: list[Any], new: list[Any]) -> list[Any]:
 
 
 def _union(old: list[Any], new: list[Any]) -> list[Any]:
-    return [*old, *(item for number, item in enumerate(new) if item not in old and item not in new[:number])]
+    # By their text: comparing each with each takes minutes for a list that fits into one request.
+    known = {_text(item) for item in old}
+    added: dict[str, Any] = {}
+    for item in new:
+        added.setdefault(_text(item), item)
+    return [*old, *(item for text, item in added.items() if text not in known)]
+
+
+def _text(value: Any) -> str:
+    return json.dumps(value, sort_keys=True, default=str)
 
 
 def _merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
