@@ -167,6 +167,8 @@ class Reconciler:
         unready = await self.prober.reasons(newest)
         waiting = any(pod.running and not pod.ready and not pod.deleting for pod in newest.values())
         verdict = assess.observed(entry.deployment, entry.pods, config=made.config_hash, unready=unready)
+        if waiting and not unready and verdict.reason == c.ROLLING_OUT:
+            verdict = assess.still_unavailable(_agent(entry).status.get("conditions") or ()) or verdict
         if secrets.unreadable:
             verdict = assess.with_unread_secrets(verdict, secrets.unreadable)
         return verdict, _UNREADY_SECONDS if waiting else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from apm_operator import conditions as c
 from apm_operator.conditions import Verdict
@@ -100,6 +100,14 @@ def observed(
         for name in sorted(newest)
     )
     return next((trouble for trouble in troubles if trouble is not None), None) or _rolling(deployment)
+
+
+def still_unavailable(before: Iterable[Mapping[str, Any]]) -> Verdict | None:
+    """The trouble told last, where it was the state: a pod that does not answer is no better than before."""
+    ready = next((condition for condition in before if condition["type"] == "Ready"), None)
+    if ready is None or ready["reason"] != c.STATE_UNAVAILABLE:
+        return None
+    return Verdict.problem(c.STATE_UNAVAILABLE, ready["message"])
 
 
 def _done(deployment: DeploymentFacts) -> Verdict:

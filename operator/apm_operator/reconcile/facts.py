@@ -6,6 +6,7 @@ import dataclasses
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from apm_operator.kinds import CONFIG_HASH
@@ -70,13 +71,18 @@ class DeploymentFacts:
 
 @dataclass(frozen=True, slots=True)
 class PodFacts:
-    """What may be wrong with one pod."""
+    """What may be wrong with one pod.
+
+    Attributes:
+        running: its container has started and runs, since `since` (seconds since 1970).
+    """
 
     version: str
     config: str
     ip: str = ""
     deleting: bool = False
     running: bool = False
+    since: float = 0.0
     ready: bool = False
     image: str = ""
     waiting: str = ""
@@ -104,6 +110,7 @@ class PodFacts:
             ip=status.get("podIP", ""),
             deleting="deletionTimestamp" in metadata,
             running="running" in state and bool(container.get("started")),
+            since=_time((state.get("running") or {}).get("startedAt")),
             ready=_condition(status, "Ready").get("status") == "True",
             image=container.get("image") or _image(body),
             waiting=waiting.get("reason", ""),
@@ -120,12 +127,22 @@ class PodFacts:
         return dataclasses.replace(self, version=other.version) != other
 
 
-def tidy(text: str) -> str:
-    """The last lines of a program's message, with what looks like a secret struck out."""
+def scrub(text: str) -> str:
+    """The text with what looks like a secret struck out."""
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
+    return text
+
+
+def tidy(text: str) -> str:
+    """The last lines of a program's message, without secrets: where it ended stands there."""
+    text = scrub(text)
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return " | ".join(lines[-_MESSAGE_LINES:])[-_MESSAGE_LIMIT:]
+
+
+def _time(text: str | None) -> float:
+    return datetime.fromisoformat(text).timestamp() if text else 0.0
 
 
 def _condition(status: Mapping[str, Any], kind: str) -> Mapping[str, Any]:

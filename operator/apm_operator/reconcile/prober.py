@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 import aiohttp
 
 from apm_operator.manifests.agent import PORT
-from apm_operator.reconcile.facts import PodFacts, tidy
+from apm_operator.reconcile.facts import PodFacts, scrub
 
 _TIMEOUT = aiohttp.ClientTimeout(total=1.5)
 _PODS_ASKED = 3
 _BODY_LIMIT = 8192
+_MESSAGE_LIMIT = 300
+_STARTING_SECONDS = 5.0
+"""A pod that has just started is not ready for good reasons."""
 
 
 class Prober(Protocol):
@@ -27,14 +31,13 @@ class Prober(Protocol):
 class HttpProber:
     """Reads `/readyz` of the pods' own addresses."""
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
         self._session: aiohttp.ClientSession | None = None
 
     async def reasons(self, pods: Mapping[str, PodFacts]) -> dict[str, str]:
         """See Prober."""
-        asked = [
-            name for name, pod in sorted(pods.items()) if pod.running and not pod.ready and not pod.deleting and pod.ip
-        ][:_PODS_ASKED]
+        asked = [name for name, pod in sorted(pods.items()) if self._is_late(pod)][:_PODS_ASKED]
         if not asked:
             return {}
         answers = await asyncio.gather(*(self._ask(pods[name].ip) for name in asked))
@@ -44,6 +47,10 @@ class HttpProber:
         """Close the connections."""
         if self._session is not None:
             await self._session.close()
+
+    def _is_late(self, pod: PodFacts) -> bool:
+        unready = pod.running and not pod.ready and not pod.deleting and bool(pod.ip)
+        return unready and self._clock() - pod.since > _STARTING_SECONDS
 
     async def _ask(self, address: str) -> str:
         if self._session is None:
@@ -68,4 +75,4 @@ def failed_checks(raw: bytes) -> str:
         ]
     except (ValueError, AttributeError):
         return ""
-    return "; ".join(f"{name}: {tidy(message)}" for name, message in failed)
+    return "; ".join(f"{name}: {scrub(message)[:_MESSAGE_LIMIT]}" for name, message in failed)

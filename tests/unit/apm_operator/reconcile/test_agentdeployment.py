@@ -421,6 +421,28 @@ async def test_a_spec_that_comes_during_a_pass_is_not_told_to_be_dealt_with(worl
     assert world.kube.objects["Deployment", "shop", "one"]["spec"]["replicas"] == 0
 
 
+async def test_a_pod_that_stops_answering_does_not_make_the_reason_flap(world: World):
+    world.write()
+    await world.reconcile()
+    world.change("Deployment", status={"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1})
+    labels = world.kube.objects["Deployment", "shop", "one"]["spec"]["template"]["metadata"]
+    container = {"name": "agent", "started": True, "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}
+    metadata = labels | {"name": "one-x", "namespace": "shop", "resourceVersion": "1", "uid": "p"}
+    pod = {"kind": "Pod", "metadata": metadata, "spec": {}, "status": {"containerStatuses": [container]}}
+    assert world.cache.observe(pod, deleted=False) == KEY
+    assert (await world.reconcile()).again is not None
+    assert world.ready == ("False", "StateUnavailable")
+
+    async def silent(_: object) -> dict[str, str]:
+        return {}
+
+    world.reconciler.prober.reasons = silent  # type: ignore[method-assign]
+    world.kube.calls.clear()
+    await world.reconcile()
+    assert world.ready == ("False", "StateUnavailable")
+    assert world.kube.calls == {}
+
+
 async def test_the_echo_of_an_own_write_wakes_nobody(world: World):
     world.write()
     await world.reconcile()

@@ -96,3 +96,12 @@ def test_a_missing_secret_is_named_with_what_would_make_it():
 def test_a_roll_out_that_waits_says_which_secret_could_not_be_looked_at():
     assert "may not read Secret llm" in assess.with_unread_secrets(observed(ROLLING), ["llm"]).message
     assert assess.with_unread_secrets(observed(DONE), ["llm"]) == observed(DONE)
+
+
+def test_a_state_that_was_unavailable_stays_so_until_something_better_is_known():
+    told = {"type": "Ready", "status": "False", "reason": "StateUnavailable", "message": "refused"}
+    verdict = assess.still_unavailable([told])
+    assert verdict is not None
+    assert (verdict.reason, verdict.message) == ("StateUnavailable", "refused")
+    assert assess.still_unavailable([told | {"reason": "RollingOut"}]) is None
+    assert assess.still_unavailable([]) is None

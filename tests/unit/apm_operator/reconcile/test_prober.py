@@ -52,11 +52,12 @@ async def asked(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[list[str]]:
 
 
 async def test_only_pods_that_run_and_are_not_ready_are_asked(asked: list[str]):
-    prober = HttpProber()
+    prober = HttpProber(lambda: 100.0)
     pods = {
         "unready": pod(running=True, ip="127.0.0.1"),
         "ready": pod(running=True, ready=True, ip="127.0.0.1"),
         "starting": pod(ip="127.0.0.1"),
+        "young": pod(running=True, since=99.0, ip="127.0.0.1"),
         "leaving": pod(running=True, deleting=True, ip="127.0.0.1"),
         "deaf": pod(running=True, ip="127.0.0.254"),
     }
