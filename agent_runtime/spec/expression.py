@@ -13,7 +13,6 @@ from functools import lru_cache
 from typing import Any
 
 from cel_expr_python import cel
-from cel_expr_python.ext import ext_math, ext_strings
 
 WORKFLOW_VARIABLES = ("state",)
 SCRIPT_VARIABLES = ("prompt", "last", "messages")
@@ -42,7 +41,7 @@ class Expression:
             ExpressionError: it doesn't parse or doesn't type-check; says where and why.
         """
         try:
-            return cls(text, _environment(variables).compile(text))
+            return cls(text, _program(text, variables))
         except RuntimeError as error:
             raise ExpressionError(f"`{text}` is no valid CEL expression: {_reason(error)}") from None
 
@@ -82,11 +81,23 @@ def state_fields(text: str) -> Iterable[str]:
     return _STATE_FIELD.findall(_LITERAL.sub("''", text))
 
 
+def _program(text: str, variables: tuple[str, ...]) -> cel.Expression:
+    try:
+        return _environment(variables, extended=False).compile(text)
+    except RuntimeError:
+        return _environment(variables, extended=True).compile(text)
+
+
 @lru_cache(maxsize=8)
-def _environment(variables: tuple[str, ...]) -> cel.Env:
+def _environment(variables: tuple[str, ...], *, extended: bool) -> cel.Env:
     types = dict.fromkeys(variables, cel.Type.DYN)
     if "state" in types:
         types["state"] = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
+    if not extended:
+        return cel.NewEnv(variables=types)
+    # Loaded only for an expression that needs them: the extensions take 5 MiB of a pod's memory.
+    from cel_expr_python.ext import ext_math, ext_strings  # noqa: PLC0415
+
     return cel.NewEnv(variables=types, extensions=[ext_strings.ExtStrings(), ext_math.ExtMath()])
 
 
