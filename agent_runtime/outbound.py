@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,6 +16,7 @@ import httpx
 import stamina
 
 from agent_runtime.errors import CallError, CallErrorKind
+from agent_runtime.tls import TrustOnUse
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -42,7 +44,11 @@ baggage: ContextVar[Baggage] = ContextVar("baggage", default=_NONE)
 
 def client() -> httpx.AsyncClient:
     """A client for all outgoing calls. Redirects are not followed: they could leave the allowed hosts."""
-    return httpx.AsyncClient(follow_redirects=False, limits=httpx.Limits(max_connections=200))
+    return httpx.AsyncClient(
+        follow_redirects=False,
+        limits=httpx.Limits(max_connections=200),
+        verify=TrustOnUse(ssl.PROTOCOL_TLS_CLIENT),
+    )
 
 
 @dataclass(frozen=True)
