@@ -143,10 +143,11 @@ class Reconciler:
             if secrets.fingerprint == known.secrets_hash:
                 return known, secrets
         parsed = AgentDeployment.parse(json.loads(agent.body))
-        uses = plan.secret_uses(parsed.spec)
+        mounted = plan.mounted_secrets(parsed.spec)
+        uses = plan.secret_uses(parsed.spec, mounted)
         self.secrets.keep(key, uses)
         secrets = await self.secrets.look(key, uses)
-        planned = (parsed, uses, secrets.fingerprint, self.images)
+        planned = (parsed, mounted, uses, secrets.fingerprint, self.images)
         made = await asyncio.to_thread(plan.make, *planned) if len(agent.body) > _LONG_SPEC else plan.make(*planned)
         entry.plan = made
         if secrets.unreadable and (known is None or known.secrets != uses):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -76,9 +76,9 @@ class Images:
     pull_policy: str
 
 
-def secret_uses(spec: AgentDeploymentSpec) -> frozenset[SecretUse]:
-    """The Secrets whose content decides what the pods do."""
-    uses = {SecretUse(ref.name, ref.key) for ref in mounted_secrets(spec)}
+def secret_uses(spec: AgentDeploymentSpec, mounted: Iterable[SecretKeyRef]) -> frozenset[SecretUse]:
+    """The Secrets whose content decides what the pods do: those they mount, and those of their environment."""
+    uses = {SecretUse(ref.name, ref.key) for ref in mounted}
     uses.update(_secrets_of_environment(spec))
     return frozenset(uses)
 
@@ -110,7 +110,13 @@ def _secrets_of_environment(spec: AgentDeploymentSpec) -> Iterator[SecretUse]:
             yield SecretUse(secret.name, "", bool(secret.optional))
 
 
-def make(agent: AgentDeployment, uses: frozenset[SecretUse], secrets_hash: str, images: Images) -> Plan:
+def make(
+    agent: AgentDeployment,
+    mounted: tuple[SecretKeyRef, ...],
+    uses: frozenset[SecretUse],
+    secrets_hash: str,
+    images: Images,
+) -> Plan:
     """Build every child of an agent."""
     spec, metadata = agent.spec, agent.metadata
     problems = check(spec)
@@ -120,7 +126,7 @@ def make(agent: AgentDeployment, uses: frozenset[SecretUse], secrets_hash: str, 
         uid=metadata.uid,
         spec=spec,
         config=config(spec, metadata.name, metadata.namespace),
-        mounted=mounted_secrets(spec),
+        mounted=mounted,
         secrets_hash=secrets_hash,
         default_image=images.image,
         default_pull_policy=images.pull_policy,

@@ -6,7 +6,7 @@ from typing import Any
 
 from apm_operator.api.agentdeployment import AgentDeployment
 from apm_operator.kinds import AGENTS
-from apm_operator.reconcile.plan import Images, Plan, make, secret_uses
+from apm_operator.reconcile.plan import Images, Plan, make, mounted_secrets, secret_uses
 
 IMAGES = Images("registry.example/agent:1", "IfNotPresent")
 WORKFLOW = {
@@ -35,4 +35,5 @@ def body(name: str = "one", generation: int = 1, version: str = "1", **spec: Any
 def plan(secrets_hash: str = "", **spec: Any) -> Plan:
     """The plan for such an agent."""
     agent = AgentDeployment.parse(body(**spec))
-    return make(agent, secret_uses(agent.spec), secrets_hash, IMAGES)
+    mounted = mounted_secrets(agent.spec)
+    return make(agent, mounted, secret_uses(agent.spec, mounted), secrets_hash, IMAGES)

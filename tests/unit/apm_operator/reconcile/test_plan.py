@@ -10,7 +10,7 @@ import yaml
 
 from agent_runtime.spec.agent import RuntimeConfig
 from apm_operator.api.agentdeployment import AgentDeployment
-from apm_operator.reconcile.plan import config, secret_uses
+from apm_operator.reconcile.plan import config, mounted_secrets, secret_uses
 from apm_operator.reconcile.secrets import SecretUse
 from unit.apm_operator.agents import SCRIPTED, WORKFLOW, body, plan
 
@@ -114,7 +114,8 @@ def test_every_secret_that_decides_what_pods_do_is_known():
         "http": {"url": "http://crm/", "bearerTokenSecretRef": {"name": "crm", "key": "token"}},
     }
     spec = CASES["full"] | {"workflow": WORKFLOW | {"tools": [tool]}}
-    assert secret_uses(AgentDeployment.parse(body(**spec)).spec) == {
+    read = AgentDeployment.parse(body(**spec)).spec
+    assert secret_uses(read, mounted_secrets(read)) == {
         SecretUse("llm", "api-key"),
         SecretUse("apm-mongodb", "uri"),
         SecretUse("crm", "token"),
