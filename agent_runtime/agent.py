@@ -23,6 +23,8 @@ from agent_runtime.state.records import ThreadQuery, now
 from agent_runtime.workflow.build import build_graph
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from langgraph.checkpoint.base import BaseCheckpointSaver
 
     from agent_runtime.settings import Settings
@@ -35,6 +37,8 @@ _STEPS = 1000
 """Most supersteps of a run whose workflow sets no limit; only workflows without cycles may go without."""
 _SWEEP = 60.0
 _SWEPT = 100
+_LONGEST_LIFE = 36500 * 86400.0
+"""Seconds; calendars end some thousand years later, and what a spec says may not."""
 _TEMPORARY_LIFE = timedelta(minutes=10)
 
 
@@ -124,17 +128,25 @@ class Agent:
         if self._runs is None:
             return
         state = self.config.spec.state
-        old: list[str] = []
+        old: dict[str, datetime] = {}
         if state is not None and state.ttl is not None:
-            old += await self.store.idle_since(now() - timedelta(seconds=seconds(state.ttl)), _SWEPT)
+            limit = now() - timedelta(seconds=min(seconds(state.ttl), _LONGEST_LIFE))
+            old |= dict.fromkeys(await self.store.idle_since(limit, _SWEPT), limit)
         query = ThreadQuery(metadata={TEMPORARY: True}, limit=_SWEPT, sort_by="updated_at", descending=False)
         limit = now() - _TEMPORARY_LIFE
         stateless = await self.store.threads(query)
-        old += [thread.thread_id for thread in stateless if thread.updated_at < limit and thread.status != "busy"]
-        for thread_id in old:
-            await self.store.delete_thread(thread_id)
-        if old:
-            log.info("removed old threads", count=len(old))
+        old |= {thread.thread_id: limit for thread in stateless if thread.updated_at < limit}
+        removed = [thread_id for thread_id, limit in old.items() if await self._remove(thread_id, limit)]
+        if removed:
+            log.info("removed old threads", count=len(removed))
+
+    async def _remove(self, thread_id: str, limit: datetime) -> bool:
+        """Removes a thread unless it was written to after `limit`, be it only now."""
+        thread = await self.store.thread(thread_id)
+        if thread is None or thread.updated_at >= limit or thread.status == "busy":
+            return False
+        await self.store.delete_thread(thread_id)
+        return True
 
 
 def _limits(config: RuntimeConfig) -> Limits:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ from agent_runtime.errors import UnavailableError
 from agent_runtime.state.records import ACTIVE, Lease, Run, RunStatus, Thread, ThreadQuery, now, thread_status
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from datetime import datetime
 
     from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -188,14 +188,15 @@ class MongoStore:
     @property
     def _db(self) -> Any:
         if self._client is None:
-            self._client = AsyncMongoClient(
-                self._uri(),
-                tz_aware=True,
-                serverSelectionTimeoutMS=_SELECTION_TIMEOUT_MS,
-                connectTimeoutMS=_SELECTION_TIMEOUT_MS,
-                socketTimeoutMS=_SOCKET_TIMEOUT_MS,
-                appname="apm-agent",
-            )
+            with _readable():
+                self._client = AsyncMongoClient(
+                    self._uri(),
+                    tz_aware=True,
+                    serverSelectionTimeoutMS=_SELECTION_TIMEOUT_MS,
+                    connectTimeoutMS=_SELECTION_TIMEOUT_MS,
+                    socketTimeoutMS=_SOCKET_TIMEOUT_MS,
+                    appname="apm-agent",
+                )
         return self._client[self._database]
 
     def _make_saver(self) -> BaseCheckpointSaver[Any]:
@@ -237,6 +238,17 @@ class MongoStore:
         changes = {"status": thread_status(status), "updated_at": now()}
         async with _answering():
             await self._db["threads"].update_one({"_id": self._key(thread_id)}, {"$set": changes})
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    """Turns what the driver says of a connection string, at times a bare ValueError or OSError, into our own error."""
+    try:
+        yield
+    except (PyMongoError, ValueError, TypeError, OSError) as error:
+        raise UnavailableError(
+            f"the connection string of MongoDB can't be used ({type(error).__name__}): correct it in its Secret"
+        ) from error
 
 
 @asynccontextmanager
