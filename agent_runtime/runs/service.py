@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_THREAD_ID = re.compile(THREAD_ID)
 _POLL = 0.5
 """Seconds between tries to reach the state, for a client that waits."""
 _KEYED_ATTEMPTS = 20
@@ -67,13 +66,12 @@ class RunService:
             self.check_input(request.command.update)
             body = request
         own = thread_id is None
-        if thread_id is not None and request.if_not_exists == "create" and not _THREAD_ID.match(thread_id):
-            raise InputError("a thread's id has up to 128 letters, digits, `_`, `.` and `-`: choose another one")
         thread = thread_id or str(uuid4())
-        if not re.match(THREAD_ID, thread):
+        if not re.fullmatch(THREAD_ID, thread):
             raise InputError(f"the thread id {thread!r} is not valid: use letters, digits, dash, underscore and dot")
         if own or request.if_not_exists == "create":
-            await self.store.add_thread(Thread(thread, {TEMPORARY: True} if own else {}))
+            temporary = own and request.on_completion != "keep"
+            await self.store.add_thread(Thread(thread, {TEMPORARY: True} if temporary else {}))
         elif await self.store.thread(thread) is None:
             raise NotFoundError(f"there is no thread {thread}: create it first, or set if_not_exists to create")
         run_id, known = await self._by_key(thread, caller.key) if caller.key else (str(uuid4()), None)

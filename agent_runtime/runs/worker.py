@@ -34,6 +34,8 @@ _LOOK = 0.5
 """Seconds between looks at a run that does not execute here, for a client that waits for it."""
 _LONGEST_WAIT = 30.0
 _SCANNED = 200
+_SETTLED = 5.0
+"""Seconds that writing how runs ended may take when the pod has to end."""
 _LOGS_KEPT = 256
 _LOG_BYTES_KEPT = 16 << 20
 
@@ -49,11 +51,13 @@ class Job:
     when_cancelled: RunStatus | None = "pending"
     """What becomes of the run if its task is cancelled; None if it is no longer ours."""
     task: asyncio.Task[None] | None = None
+    executed: bool = False
 
     def cancel(self, becomes: RunStatus | None) -> None:
-        """Stops the task at its next await."""
-        self.when_cancelled = becomes
-        if self.task is not None:
+        """Stops the execution at its next await. A run that was executed is left to write how it ended."""
+        if self.task is not None and not self.executed:
+            self.executed = True
+            self.when_cancelled = becomes
             self.task.cancel()
 
 
@@ -74,7 +78,10 @@ class Worker:
         self._offered: asyncio.Queue[str] = asyncio.Queue()
         self._loops: list[asyncio.Task[None]] = []
         self._draining = False
-        self._waiting: dict[str, asyncio.Event] = {}
+        self._waiting: dict[str, set[asyncio.Event]] = {}
+        self._room = asyncio.Event()
+        """Set while another run may begin; what was offered meanwhile keeps its place."""
+        self._room.set()
 
     def start(self) -> None:
         """Begins to take runs."""
@@ -99,11 +106,15 @@ class Worker:
 
     async def changed(self, run_id: str) -> None:
         """Waits until the run may have gone on: it starts or ends here, or it is time to look what other pods did."""
-        waiting = self._waiting.setdefault(run_id, asyncio.Event())
-        with suppress(TimeoutError):
-            await asyncio.wait_for(waiting.wait(), _LONGEST_WAIT if run_id in self._jobs else _LOOK)
-        if self._waiting.get(run_id) is waiting:
-            del self._waiting[run_id]
+        waiting, others = asyncio.Event(), self._waiting.setdefault(run_id, set())
+        others.add(waiting)
+        try:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(waiting.wait(), _LONGEST_WAIT if run_id in self._jobs else _LOOK)
+        finally:
+            others.discard(waiting)
+            if not others:
+                self._waiting.pop(run_id, None)
 
     def drain(self) -> None:
         """Leaves runs to other pods, the running ones after their superstep; where there are none, ends them."""
@@ -120,7 +131,12 @@ class Worker:
         jobs = list(self._jobs.values())
         for job in jobs:
             job.cancel("pending" if self._store.durable else "interrupted")
-        await asyncio.gather(*self._loops, *(job.task for job in jobs if job.task), return_exceptions=True)
+        tasks = [job.task for job in jobs if job.task]
+        if tasks:
+            await asyncio.wait(tasks, timeout=_SETTLED)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*self._loops, *tasks, return_exceptions=True)
 
     @property
     def _leaves_runs(self) -> bool:
@@ -129,10 +145,11 @@ class Worker:
     async def _claim_forever(self) -> None:
         scanned = 0.0
         while True:
+            await self._room.wait()
             thread_id: str | None = None
             with suppress(TimeoutError):
                 thread_id = await asyncio.wait_for(self._offered.get(), _POLL)
-            if self._leaves_runs or len(self._jobs) >= self._max_runs:
+            if self._leaves_runs:
                 continue
             try:
                 if thread_id is not None:
@@ -167,10 +184,17 @@ class Worker:
             return
         job = Job(started, lease, EventLog())
         self._jobs[started.run_id] = job
+        self._count_room()
         self._logs[started.run_id] = job.events
         self._forget_logs()
         job.task = asyncio.create_task(self._work(job))
         self._notify(started.run_id)
+
+    def _count_room(self) -> None:
+        if len(self._jobs) < self._max_runs:
+            self._room.set()
+        else:
+            self._room.clear()
 
     def _forget_logs(self) -> None:
         """Drops the events of runs that ended, the oldest first, down to what may be kept."""
@@ -186,11 +210,12 @@ class Worker:
             begin = time.monotonic()
             outcome: Outcome | None
             try:
-                outcome = await self._executor.execute(run, job.events, job.control)
-            except asyncio.CancelledError:
-                outcome = Outcome(job.when_cancelled) if job.when_cancelled else None
-            duration = time.monotonic() - begin
-            try:
+                try:
+                    outcome = await self._executor.execute(run, job.events, job.control)
+                except asyncio.CancelledError:
+                    outcome = Outcome(job.when_cancelled) if job.when_cancelled else None
+                job.executed = True
+                duration = time.monotonic() - begin
                 if outcome is not None:
                     await self._settle(job, outcome)
                     self._metrics.run_ended(outcome.status, duration)
@@ -198,6 +223,7 @@ class Worker:
             finally:
                 job.events.close()
                 del self._jobs[run.run_id]
+                self._count_room()
                 self._notify(run.run_id)
                 self.offer(run.thread_id)
 
@@ -231,5 +257,5 @@ class Worker:
                     job.cancel(None)
 
     def _notify(self, run_id: str) -> None:
-        if waiting := self._waiting.pop(run_id, None):
+        for waiting in self._waiting.get(run_id, ()):
             waiting.set()

@@ -12,9 +12,6 @@ THREAD_ID = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
 RunStatus = Literal["pending", "running", "error", "success", "timeout", "interrupted"]
 ThreadStatus = Literal["idle", "busy", "interrupted", "error"]
 
-THREAD_ID = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
-"""What a client may name a thread."""
-
 ACTIVE: tuple[RunStatus, ...] = ("pending", "running")
 _THREAD_STATUS: dict[RunStatus, ThreadStatus] = {
     "pending": "busy",

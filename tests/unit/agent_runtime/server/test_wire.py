@@ -30,12 +30,12 @@ async def test_a_body_that_no_state_can_keep_is_refused(body, message):
         assert await it.client.threads.search() == []
 
 
-@pytest.mark.parametrize("name", ["a%0d%0aset-cookie:%20x=1", "%00", "%E2%82%AC", "a" * 129])
+@pytest.mark.parametrize("name", ["a%0d%0aset-cookie:%20x=1", "%00", "%E2%82%AC", "a%0a", "a" * 129])
 async def test_a_thread_id_that_fits_no_header_is_refused(name):
     async with running(SPEC) as it, httpx.AsyncClient(base_url=it.url) as http:
         answer = await http.post(f"/threads/{name}/runs", json=RUN)
         assert answer.status_code == 422
-        assert "choose another" in answer.json()["detail"]
+        assert "is not valid" in answer.json()["detail"]
         assert await it.client.threads.search() == []
 
 
