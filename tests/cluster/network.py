@@ -21,8 +21,9 @@ _SETS = ("KUBE-", "kube-router-", "inet6:KUBE-", "inet6:kube-router-")
 _SWITCHES = {"net/ipv4/ip_forward": "1", "net/bridge/bridge-nf-call-iptables": "1"}
 
 # No masquerading, and what a pod sends to any other device is dropped: pods never reach beyond the machine.
+# In the table mangle, since kube-router puts its own rules, which accept what a policy allows, first in filter.
 _RULES = f"""\
-*filter
+*mangle
 :{_FENCE} - [0:0]
 -A {_FENCE} -i {BRIDGE} ! -o {BRIDGE} -j DROP
 -A {_FENCE} ! -i {BRIDGE} -o {BRIDGE} -j DROP
