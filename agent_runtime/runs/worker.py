@@ -70,18 +70,17 @@ class Worker:
         self._store = store
         self._executor = executor
         self._metrics = metrics
-        self._max_runs = max_runs
+        self._slots = asyncio.Semaphore(max_runs)
+        """One is held for each run; what is offered while there is none keeps its place in the queue."""
         self._beat = lease_timeout / 4
         self._watch = LeaseWatch(lease_timeout)
         self._jobs: dict[str, Job] = {}
         self._logs: OrderedDict[str, EventLog] = OrderedDict()
         self._offered: asyncio.Queue[str] = asyncio.Queue()
         self._loops: list[asyncio.Task[None]] = []
+        self._taking: set[asyncio.Task[None]] = set()
         self._draining = False
         self._waiting: dict[str, set[asyncio.Event]] = {}
-        self._room = asyncio.Event()
-        """Set while another run may begin; what was offered meanwhile keeps its place."""
-        self._room.set()
 
     def start(self) -> None:
         """Begins to take runs."""
@@ -128,6 +127,7 @@ class Worker:
         self._draining = True
         for loop in self._loops:
             loop.cancel()
+        await asyncio.gather(*self._taking, return_exceptions=True)
         jobs = list(self._jobs.values())
         for job in jobs:
             job.cancel("pending" if self._store.durable else "interrupted")
@@ -145,18 +145,19 @@ class Worker:
     async def _claim_forever(self) -> None:
         scanned = 0.0
         while True:
-            await self._room.wait()
+            await self._slots.acquire()
             thread_id: str | None = None
             with suppress(TimeoutError):
                 thread_id = await asyncio.wait_for(self._offered.get(), _POLL)
-            if self._leaves_runs:
+            if thread_id is None or self._leaves_runs:
+                self._slots.release()
+            else:
+                self._begin(thread_id)
+            if time.monotonic() - scanned < _POLL or self._leaves_runs:
                 continue
+            scanned = time.monotonic()
             try:
-                if thread_id is not None:
-                    await self._take(thread_id)
-                if time.monotonic() - scanned >= _POLL:
-                    await self._scan()
-                    scanned = time.monotonic()
+                await self._scan()
             except UnavailableError:
                 self._watch.forget()
 
@@ -170,31 +171,47 @@ class Worker:
                 log.warning("taking over from a pod that died", thread_id=lease.thread_id)
                 leases.remove(lease)
         for thread_id in sorted(waiting - {lease.thread_id for lease in leases}):
-            if len(self._jobs) < self._max_runs:
-                await self._take(thread_id)
+            if self._slots.locked():
+                return
+            await self._slots.acquire()
+            self._begin(thread_id)
 
-    async def _take(self, thread_id: str) -> None:
-        lease = Lease(thread_id, uuid4().hex)
-        if not await self._store.claim(lease):
-            return
+    def _begin(self, thread_id: str) -> None:
+        """Takes the thread's next run in a task of its own, which holds a slot already."""
+        task = asyncio.create_task(self._try(thread_id))
+        self._taking.add(task)
+        task.add_done_callback(self._taking.discard)
+
+    async def _try(self, thread_id: str) -> None:
+        taken = False
+        try:
+            taken = await self._take(thread_id)
+        except UnavailableError:
+            self._watch.forget()
+        finally:
+            if not taken:
+                self._slots.release()
+
+    async def _take(self, thread_id: str) -> bool:
         run = await self._store.first_active(thread_id)
-        started = await self._store.start_run(run, lease.token) if run else None
+        lease = Lease(thread_id, uuid4().hex)
+        if run is None or not await self._store.claim(lease):
+            return False
+        started = await self._store.start_run(run, lease.token)
         if started is None:
+            # It ended between the two looks; there may be another one.
             await self._store.release(lease)
-            return
+            self.offer(thread_id)
+            return False
         job = Job(started, lease, EventLog())
+        if self._leaves_runs:
+            job.control.request_drain()
         self._jobs[started.run_id] = job
-        self._count_room()
         self._logs[started.run_id] = job.events
         self._forget_logs()
         job.task = asyncio.create_task(self._work(job))
         self._notify(started.run_id)
-
-    def _count_room(self) -> None:
-        if len(self._jobs) < self._max_runs:
-            self._room.set()
-        else:
-            self._room.clear()
+        return True
 
     def _forget_logs(self) -> None:
         """Drops the events of runs that ended, the oldest first, down to what may be kept."""
@@ -223,7 +240,7 @@ class Worker:
             finally:
                 job.events.close()
                 del self._jobs[run.run_id]
-                self._count_room()
+                self._slots.release()
                 self._notify(run.run_id)
                 self.offer(run.thread_id)
 

@@ -139,3 +139,17 @@ async def test_a_run_in_a_sub_workflow_can_be_drained_and_goes_on():
     assert attempts is not None
     assert attempts.attempt == 2
     assert values["done"] == ["step", "step"]
+
+
+async def test_a_full_pod_runs_what_waits_as_soon_as_it_can():
+    models = [{"name": "default", "provider": "scripted", "script": [{"reply": "done", "delay": "100ms"}]}]
+    workflow = {"start": "answer", "nodes": [{"name": "answer", "uses": "model", "next": "end"}]}
+    async with running({"models": models, "workflow": workflow}, max_runs=2) as it:
+        waits = [asyncio.create_task(it.client.runs.wait(None, "agent", input=person("hi"))) for _ in range(6)]
+        most = 0
+        async with asyncio.timeout(5):
+            while not all(wait.done() for wait in waits):
+                most = max(most, len(it.agent.runs.worker._jobs))
+                await asyncio.sleep(0.01)
+        await asyncio.gather(*waits)
+    assert most == 2
