@@ -44,19 +44,22 @@ class Provider(Protocol):
 
 
 def choose() -> Provider:
-    """The provider the user asked for, else kind where an engine answers, else bare.
+    """The provider the user asked for, else the one that has a cluster, else kind where an engine answers, else bare.
 
     Raises:
         ClusterError: the one asked for does not exist or can't work here.
     """
-    asked, engine = settings.read().provider, _engine()
+    asked, bare = settings.read().provider, Bare(settings.read().cluster)
+    if not asked and bare.directory.exists():
+        return bare  # an engine that was started since has nothing to do with it
+    engine = _engine()
     if asked == "kind" and engine is None:
         raise ClusterError("APM_CLUSTER_PROVIDER=kind needs Docker or Podman, and neither answers: start one")
     if asked not in {"", "bare", "kind"}:
         raise ClusterError(f"APM_CLUSTER_PROVIDER={asked}: choose bare or kind")
     if engine is not None and asked != "bare":
         return Kind(engine)
-    return Bare(settings.read().cluster)
+    return bare
 
 
 def deploy(cluster: Provider, image: Image) -> str:
@@ -70,7 +73,9 @@ def _engine() -> str | None:
     """The container engine that answers, if any."""
     for program in ("docker", "podman"):
         if shutil.which(program):
-            done = subprocess.run([program, "info"], capture_output=True, check=False, timeout=30)
-            if done.returncode == 0:
-                return program
+            try:
+                subprocess.run([program, "info"], capture_output=True, check=True, timeout=30)
+            except subprocess.SubprocessError:
+                continue
+            return program
     return None

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -9,8 +10,9 @@ from cluster.kind import Kind
 
 
 @pytest.fixture(autouse=True)
-def no_engine(monkeypatch: pytest.MonkeyPatch):
+def no_cluster_and_no_engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr(provider, "_engine", lambda: None)
+    monkeypatch.setattr(settings, "read", lambda read=settings.read: replace(read(), cluster=tmp_path / "cluster"))
 
 
 def ask(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
@@ -28,6 +30,15 @@ def test_an_engine_that_answers_is_used(monkeypatch: pytest.MonkeyPatch):
     assert provider.choose() == Kind("podman")
     ask(monkeypatch, "bare")
     assert isinstance(provider.choose(), Bare)
+
+
+def test_a_bare_cluster_is_still_the_one_when_an_engine_comes(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(provider, "_engine", lambda: "docker")
+    ask(monkeypatch, "")
+    settings.read().cluster.mkdir()
+    assert isinstance(provider.choose(), Bare)
+    ask(monkeypatch, "kind")
+    assert provider.choose() == Kind("docker")
 
 
 @pytest.mark.parametrize(("name", "message"), [("kind", "neither answers"), ("minikube", "choose bare or kind")])
