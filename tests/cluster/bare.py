@@ -9,11 +9,14 @@ from typing import ClassVar
 
 from cluster import builder, gobuild, images, machine, network, ports, settings, volumes
 from cluster.controlplane import ALL_CONTROLLERS, ControlPlane, Options
+from cluster.errors import MachineError
 from cluster.lock import exclusive
 from cluster.node import NAME, Node
 from cluster.progress import say, step
 
 _LOCK = Path("/run/lock/apm-cluster.lock")
+_UNFINISHED = "unfinished"
+"""File in the folder of a cluster that is being made or removed: what runs of it is not the whole."""
 _PROGRAM_GROUPS = ("etcd", "kubernetes", "kube-router", "coredns", "pause")
 
 
@@ -47,7 +50,8 @@ class Bare:
 
     def running(self) -> bool:
         """Whether every part of the cluster runs."""
-        return self.plane.healthy() and Node(self.plane).healthy() and network.exists()
+        finished = not (self.directory / _UNFINISHED).exists()
+        return finished and self.plane.healthy() and Node(self.plane).healthy() and network.exists()
 
     def up(self) -> None:
         """Bring the cluster up, or find it up; clear away what is left of one that broke.
@@ -92,22 +96,46 @@ class Bare:
     def _start(self, pause: Path) -> None:
         network.require_free()
         self.directory.mkdir(parents=True)
+        (self.directory / _UNFINISHED).touch()
         try:
             network.create(self.directory)
             plane = self.plane
             plane.start()
             Node(plane).start(pause)
             plane.kubectl("apply", "--server-side", "-f", "-", stdin=volumes.manifest(self.directory / "volumes", NAME))
+            (self.directory / _UNFINISHED).unlink()
         except BaseException:
             self._remove()
             raise
 
     def _remove(self) -> None:
-        """Undo `_start`; nothing was made before the folder was, and the folder goes last."""
+        """Undo `_start`; nothing was made before the folder was, and the folder goes last.
+
+        Raises:
+            MachineError: the folder is not a cluster's.
+        """
         if not self.directory.exists():
             return
-        plane = self.plane
-        Node(plane).stop()
-        plane.stop()
-        ports.release(settings.read().ports, self.directory)
+        if any(self.directory.iterdir()):
+            self._require_ours()
+            (self.directory / _UNFINISHED).touch()
+            plane = self.plane
+            Node(plane).stop()
+            plane.stop()
+            ports.release(settings.read().ports, self.directory)
+            self._empty()
         shutil.rmtree(self.directory, ignore_errors=True)
+
+    def _require_ours(self) -> None:
+        if not any((self.directory / mark).exists() for mark in (_UNFINISHED, "cni/10-apm.conflist")):
+            raise MachineError(
+                f"{self.directory} holds something else than a cluster: set APM_CLUSTER_STATE to a folder of its own"
+            )
+
+    def _empty(self) -> None:
+        """Remove all but the mark by which a later run knows the rest for ours, should this one be cut off."""
+        for entry in self.directory.iterdir():
+            if entry.is_dir() and not entry.is_symlink():
+                shutil.rmtree(entry, ignore_errors=True)
+            elif entry.name != _UNFINISHED:
+                entry.unlink(missing_ok=True)
