@@ -97,4 +97,4 @@ $(VENV)/.complete:
 
 clean-cache: venv ## remove the cluster and everything in the cache
 	@$(CLUSTER) down
-	@rm -rf "$(APM_CACHE)"
+	@rm -rf --one-file-system "$(APM_CACHE)"

@@ -37,6 +37,8 @@ def plane(
     all_controllers: Annotated[bool, typer.Option(help="run every controller, not only the lean set")] = False,
 ) -> None:
     """Run a control plane without nodes until Ctrl-C."""
+    if kubeconfig.exists() and not kubeconfig.is_symlink():
+        raise ClusterError(f"{kubeconfig} is there already: move it away, or name another with --kubeconfig")
     controllers = ALL_CONTROLLERS if all_controllers else LEAN_CONTROLLERS
     with control_plane(Options(controllers=controllers)) as running:
         print(f"API server at {running.url}; kubeconfig: {running.kubeconfig}")
@@ -97,6 +99,10 @@ def demo() -> None:
 
 def main() -> None:
     """Run the command line; a foreseen error is one line and exit code 1."""
+    # As Ctrl-C does, so that what was half made is taken back: a closed terminal, `timeout`, a CI job that is ended.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, lambda number, _: sys.exit(128 + number))
     try:
         app()
     except ClusterError as error:

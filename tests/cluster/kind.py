@@ -9,7 +9,7 @@ from typing import ClassVar
 from cluster import gobuild, settings
 from cluster.builder import Engine
 from cluster.errors import ClusterError
-from cluster.progress import step
+from cluster.progress import say, step
 from cluster.reach import port_forward
 
 _CLUSTER = "apm"
@@ -34,13 +34,16 @@ class Kind:
         return Engine(self.engine)
 
     def running(self) -> bool:
-        """Whether the cluster exists."""
-        return _CLUSTER in self._kind("get", "clusters").split()
+        """Whether the cluster exists; kind writes the kubeconfig when it is up."""
+        return self.kubeconfig.exists() and self._exists()
 
     def up(self) -> None:
         """Create the cluster, or find it."""
         self.kubeconfig.parent.mkdir(parents=True, exist_ok=True)
         if not self.running():
+            if self._exists():
+                say("    an earlier kind cluster did not come up: deleting it")
+                self.down()
             with step("creating the kind cluster"):
                 options = [f"--config={_CONFIG}", f"--kubeconfig={self.kubeconfig}", "--wait=120s"]
                 self._kind("create", "cluster", f"--name={_CLUSTER}", *options)
@@ -49,6 +52,9 @@ class Kind:
         """Delete the cluster."""
         self._kind("delete", "cluster", f"--name={_CLUSTER}")
         self.kubeconfig.unlink(missing_ok=True)
+
+    def _exists(self) -> bool:
+        return _CLUSTER in self._kind("get", "clusters").split()
 
     def load(self, reference: str, archive: Path) -> None:
         """Load an image archive into the node."""

@@ -27,6 +27,7 @@ _PACKAGES = {
 }
 _SWITCHES = Path("/proc/sys")
 _POLICY = Path("/usr/sbin/policy-rc.d")
+_HOLD_BACK = "#!/bin/sh\n# Put here by the local cluster of apm while it installs packages.\nexit 101\n"
 
 
 def run(argv: Sequence[str | Path], *, stdin: str | None = None, check: bool = True) -> str:
@@ -67,22 +68,27 @@ def install_packages() -> None:
         raise MachineError(f"missing: {names}: install them with the system's package manager")
     with step(f"installing {names}"), _services_held_back():
         environment = build_environment(DEBIAN_FRONTEND="noninteractive")
-        for command in (["update"], ["install", "--yes", "--no-install-recommends", *missing]):
-            done = subprocess.run(
-                ["apt-get", "--quiet", *command], env=environment, capture_output=True, text=True, check=False
-            )
+        apt = ["apt-get", "--quiet"]
+        # The first finishes what an installation left that was cut off; apt refuses to work before.
+        for command in (
+            ["dpkg", "--configure", "--pending"],
+            [*apt, "update"],
+            [*apt, "install", "--yes", "--no-install-recommends", *missing],
+        ):
+            done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
             if done.returncode:
                 said = " | ".join(done.stderr.strip().splitlines()[-3:])
-                raise MachineError(f"apt-get {command[0]} failed: {said}")
+                raise MachineError(f"{' '.join(command[:3])} failed: {said}")
 
 
 @contextmanager
 def _services_held_back() -> Iterator[None]:
     """Keep packages from starting their services (Debian's policy-rc.d, answer 101: not allowed)."""
-    if _POLICY.exists():
+    # One of ours that is there already is what a run left that was killed.
+    if _POLICY.exists() and _POLICY.read_text() != _HOLD_BACK:
         yield
         return
-    _POLICY.write_text("#!/bin/sh\nexit 101\n")
+    _POLICY.write_text(_HOLD_BACK)
     _POLICY.chmod(0o755)
     try:
         yield

@@ -42,3 +42,24 @@ def test_switches_go_back_to_what_they_were(tmp_path: Path, monkeypatch: pytest.
     machine.restore_switches(record)
     assert switch.read_text() == "0"
     assert not record.exists()
+
+
+def test_services_are_held_back_by_a_file_that_goes_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    policy = tmp_path / "policy-rc.d"
+    monkeypatch.setattr(machine, "_POLICY", policy)
+    with machine._services_held_back():
+        left_behind = policy.read_text()
+    assert not policy.exists()
+    policy.write_text(left_behind)
+    with machine._services_held_back():
+        assert os.access(policy, os.X_OK)
+    assert not policy.exists()
+
+
+def test_a_policy_of_somebody_else_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    policy = tmp_path / "policy-rc.d"
+    monkeypatch.setattr(machine, "_POLICY", policy)
+    policy.write_text("#!/bin/sh\nexit 0\n")
+    with machine._services_held_back():
+        assert policy.read_text() == "#!/bin/sh\nexit 0\n"
+    assert policy.exists()
