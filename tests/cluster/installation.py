@@ -15,7 +15,7 @@ from cluster.settings import REPOSITORY
 AGENTS_NAMESPACE = "valeo-neuroerp"
 OPERATOR_NAMESPACE = "apm-system"
 RELEASE = "apm"
-_RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
+_RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,8 @@ class Installation:
             self.helm("uninstall", RELEASE, within, "--wait")
 
     def _namespace(self, name: str) -> None:
-        if not self.kubectl("get", f"namespace/{name}", "--ignore-not-found", "--output=name"):
-            self.kubectl("create", "namespace", name)
-        self.kubectl("label", "namespace", name, _RESTRICTED, "--overwrite")
+        manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": _RESTRICTED}}
+        self.kubectl("apply", "--server-side", "--force-conflicts", "-f", "-", stdin=json.dumps(manifest))
 
 
 def _image_values(key: str, reference: str) -> list[str]:
