@@ -109,6 +109,9 @@ class Cache:
         entry = self._entries.setdefault(key, Entry())
         name = answer["metadata"]["name"]
         record = _child(answer)
+        before = entry.children.get((resource.kind, name))
+        if before is not None and _older(answer["metadata"], before.uid, before.version):
+            return  # the watch was faster, and told what came of it since
         record.matches = manifest_digest
         record.settled = digest(record.content)
         record.content = b""
@@ -119,9 +122,10 @@ class Cache:
     def record_status(self, key: Key, answer: Mapping[str, Any]) -> None:
         """Take in the API server's answer to a status patch."""
         entry = self._entries.get(key)
-        if entry is not None and entry.agent is not None and entry.agent.uid == answer["metadata"]["uid"]:
-            entry.agent.version = answer["metadata"]["resourceVersion"]
-            entry.agent.status = answer.get("status") or {}
+        metadata, agent = answer["metadata"], entry.agent if entry is not None else None
+        if agent is not None and agent.uid == metadata["uid"] and not _older(metadata, agent.uid, agent.version):
+            agent.version = metadata["resourceVersion"]
+            agent.status = answer.get("status") or {}
 
     def known(self, resource: Resource) -> dict[tuple[str, str], str]:
         """The resource version of every object of a kind, by namespace and name."""
@@ -176,6 +180,15 @@ def key_of(resource: Resource, body: Mapping[str, Any]) -> Key | None:
     return Key(metadata["namespace"], name) if name else None
 
 
+def _older(metadata: Mapping[str, Any], uid: str, version: str) -> bool:
+    """Whether an object is older than the one last seen.
+
+    Lists, watches and the answers to writes overtake each other; the older of two would stay until the next change.
+    Versions of one object are numbers that grow: https://kep.k8s.io/5504
+    """
+    return metadata["uid"] == uid and int(metadata["resourceVersion"]) < int(version)
+
+
 def _observe_agent(entry: Entry, body: Mapping[str, Any], *, deleted: bool) -> bool:
     metadata = body["metadata"]
     if deleted:
@@ -184,7 +197,9 @@ def _observe_agent(entry: Entry, body: Mapping[str, Any], *, deleted: bool) -> b
         entry.agent, entry.plan = None, None
         return True
     before = entry.agent
-    if before is not None and before.version == metadata["resourceVersion"]:
+    if before is not None and (
+        before.version == metadata["resourceVersion"] or _older(metadata, before.uid, before.version)
+    ):
         return False
     annotations = metadata.get("annotations") or {}
     reconcile_at = annotations.get(RECONCILE_AT, "")
@@ -225,7 +240,9 @@ def _observe_child(entry: Entry, resource: Resource, body: Mapping[str, Any], *,
         if resource is DEPLOYMENTS:
             entry.deployment = None
         return True
-    if before is not None and before.version == metadata["resourceVersion"]:
+    if before is not None and (
+        before.version == metadata["resourceVersion"] or _older(metadata, before.uid, before.version)
+    ):
         return False
     record = _child(body)
     facts_changed = False
@@ -267,5 +284,7 @@ def _observe_pod(entry: Entry, body: Mapping[str, Any], *, deleted: bool) -> boo
         return entry.pods.pop(name, None) is not None
     facts = PodFacts.read(body)
     before = entry.pods.get(name)
+    if before is not None and _older(body["metadata"], body["metadata"]["uid"], before.version):
+        return False
     entry.pods[name] = facts
     return before is None or before.differs(facts)

@@ -1,0 +1,75 @@
+"""What is told late must not undo what is known already."""
+
+from typing import Any
+
+from apm_operator.kinds import DEPLOYMENTS
+from apm_operator.queue import Key
+from apm_operator.reconcile.cache import Cache
+from unit.apm_operator.agents import body
+
+KEY = Key("shop", "one")
+
+
+def deployment(version: str, generation: int, observed: int) -> dict[str, Any]:
+    return {
+        "kind": "Deployment",
+        "metadata": {
+            "name": "one",
+            "namespace": "shop",
+            "uid": "d",
+            "resourceVersion": version,
+            "generation": generation,
+            "labels": {"apm.valeo-neuroerp.com/agent": "one"},
+        },
+        "spec": {"replicas": 1},
+        "status": {"observedGeneration": observed},
+    }
+
+
+def observed(cache: Cache) -> tuple[int, int]:
+    entry = cache.get(KEY)
+    assert entry is not None
+    assert entry.deployment is not None
+    return entry.deployment.generation, entry.deployment.observed_generation
+
+
+def test_a_list_that_is_older_than_the_watch_brings_no_old_spec_back():
+    cache = Cache()
+    cache.observe(body(generation=2, version="10"), deleted=False)
+    assert cache.observe(body(generation=1, version="9"), deleted=False) is None
+    entry = cache.get(KEY)
+    assert entry is not None
+    assert entry.agent is not None
+    assert entry.agent.generation == 2
+
+
+def test_an_agent_made_anew_counts_whatever_its_version():
+    cache = Cache()
+    cache.observe(body(version="10"), deleted=False)
+    new = body(version="9")
+    new["metadata"]["uid"] = "another"
+    assert cache.observe(new, deleted=False) == KEY
+
+
+def test_an_event_from_before_an_apply_does_not_pass_for_its_outcome():
+    cache = Cache()
+    cache.record_apply(KEY, DEPLOYMENTS, deployment("10", generation=2, observed=1), "digest")
+    assert cache.observe(deployment("9", generation=1, observed=1), deleted=False) is None
+    assert observed(cache) == (2, 1)
+
+
+def test_an_answer_that_comes_after_the_watch_told_more_is_too_late():
+    cache = Cache()
+    cache.observe(deployment("11", generation=2, observed=2), deleted=False)
+    cache.record_apply(KEY, DEPLOYMENTS, deployment("10", generation=2, observed=1), "digest")
+    assert observed(cache) == (2, 2)
+
+
+def test_an_apply_that_changed_nothing_settles_the_child():
+    """Else it would be applied in each pass, where an admission rule writes a field in its own way."""
+    cache = Cache()
+    cache.observe(deployment("10", generation=2, observed=2), deleted=False)
+    cache.record_apply(KEY, DEPLOYMENTS, deployment("10", generation=2, observed=2), "digest")
+    entry = cache.get(KEY)
+    assert entry is not None
+    assert entry.children["Deployment", "one"].matches == "digest"
