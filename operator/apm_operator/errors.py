@@ -8,7 +8,7 @@ OperatorError
        +- Unreachable       no answer at all
        +- NotFound          404
        +- Conflict          409
-       +- Invalid           400 and 422: the same request will never be accepted
+       +- Invalid           400, 413 and 422: the same request will never be accepted
        +- Overloaded        429
        +- Forbidden         403
             +- QuotaExceeded
@@ -102,6 +102,9 @@ def from_status(status: int, body: Any, retry_after: str | None = None) -> ApiEr
     reason = str(answer.get("reason") or "")
     details = answer.get("details") or {}
     kind = _BY_STATUS.get(status, ApiError)
+    if status == 500 and "failed to create typed patch object" in message:  # noqa: PLR2004
+        # How a server-side apply is told of a field that the kind does not have, or of a value of another type.
+        kind = Invalid
     if kind is Forbidden:
         causes = {cause.get("reason") for cause in details.get("causes") or ()}
         if "NamespaceTerminating" in causes or "is being terminated" in message:

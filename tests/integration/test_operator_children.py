@@ -250,6 +250,13 @@ def test_a_resource_nested_as_deep_as_can_be_harms_no_other(shop: Shop, running:
         second.idle()
 
 
+def test_a_field_that_kubernetes_does_not_know_is_told(shop: Shop, made: Operator):
+    shop.apply(affinity={"nodeAffinty": {}})
+    shop.becomes("SpecInvalid")
+    assert "nodeAffinty" in shop.get("agent")["status"]["conditions"][0]["message"]
+    made.idle()
+
+
 def test_a_used_up_quota_is_told(shop: Shop, running: Operator):
     shop.kubectl("create", "quota", "none", "--hard=count/services=0")
     # No quota controller runs here: the test says what it would.

@@ -11,6 +11,7 @@ from apm_operator import errors
         (422, {"message": "x"}, errors.Invalid),
         (429, {"message": "x"}, errors.Overloaded),
         (500, None, errors.ApiError),
+        (500, {"message": "failed to create typed patch object (x): .spec.y: field not declared"}, errors.Invalid),
         (503, b"<html>", errors.ApiError),
         (403, {"message": "no"}, errors.Forbidden),
         (403, {"message": 'pods "a" is forbidden: exceeded quota: q'}, errors.QuotaExceeded),
