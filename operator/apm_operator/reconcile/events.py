@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from apm_operator.kube import Kube
     from apm_operator.queue import Key
 
-_NOTE_LIMIT = 1024  # of events.k8s.io/v1
+_NOTE_LIMIT = 1024  # bytes, of events.k8s.io/v1
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -38,7 +38,7 @@ class Events:
             "eventTime": now,
             "action": "Reconcile",
             "reason": reason,
-            "note": message[:_NOTE_LIMIT],
+            "note": message.encode()[:_NOTE_LIMIT].decode(errors="ignore"),
             "type": "Normal" if reason in NORMAL_REASONS else "Warning",
             "regarding": {
                 "apiVersion": AGENTS.api_version,

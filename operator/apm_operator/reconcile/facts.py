@@ -15,7 +15,7 @@ from apm_operator.manifests.pod import CONTAINER
 _MESSAGE_LINES = 5
 _MESSAGE_LIMIT = 600
 _SECRETS = (
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@]+@", re.IGNORECASE), r"\1***@"),
+    (re.compile(r"(\b[a-z][a-z0-9+.-]*://)\S+@", re.IGNORECASE), r"\1***@"),
     (re.compile(r"\b(bearer|basic)\s+[^\s\"',;]+", re.IGNORECASE), r"\1 ***"),
     (re.compile(r"\b(sk|pk|ghp|glpat|xox[abp])[-_][A-Za-z0-9_-]{8,}"), "***"),
     (

@@ -7,6 +7,7 @@ from apm_operator.reconcile.facts import DeploymentFacts, PodFacts, tidy
     ("text", "told"),
     [
         ("mongodb://user:pass@host:27017/ failed", "mongodb://***@host:27017/ failed"),
+        ("mongodb://user:p/a@ss@host/ is no URI", "mongodb://***@host/ is no URI"),
         ("Authorization: Bearer abc.def", "Authorization: Bearer ***"),
         ("api_key=topsecret next", "api_key=*** next"),
         ('{"password": "hunter2"}', '{"password": "***"}'),
