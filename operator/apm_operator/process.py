@@ -113,7 +113,7 @@ class Operator:
 
     def _live(self) -> Mapping[str, str]:
         checks = {"queue": "", "watches": ""}
-        stuck = max(self._queue.longest_pass(), self._queue.oldest())
+        stuck = max(self._queue.longest_pass(), self._queue.stalled())
         if stuck > _STUCK_SECONDS:
             checks["queue"] = f"No pass has begun or ended for {stuck:.0f} s"
         if self._monitor is not None:

@@ -56,6 +56,7 @@ class WorkQueue:
         self._dirty: set[Key] = set()
         self._timers: dict[Key, Timer] = {}
         self._failures: dict[Key, int] = {}
+        self._moved = clock.time()
         self._arrived = asyncio.Semaphore(0)
 
     def add(self, key: Key) -> None:
@@ -87,12 +88,13 @@ class WorkQueue:
         """Wait for a key; the caller says `done` when its pass is over."""
         await self._arrived.acquire()
         key, _ = self._waiting.popitem(last=False)
-        self._active[key] = self._clock.time()
+        self._active[key] = self._moved = self._clock.time()
         return key
 
     def done(self, key: Key) -> None:
         """The pass over `key` has ended."""
         del self._active[key]
+        self._moved = self._clock.time()
         if key in self._dirty:
             self._dirty.discard(key)
             self.add(key)
@@ -132,6 +134,10 @@ class WorkQueue:
     def oldest(self) -> float:
         """Seconds that the key which waits longest has waited."""
         return self._clock.time() - next(iter(self._waiting.values())) if self._waiting else 0.0
+
+    def stalled(self) -> float:
+        """Seconds for which a key has waited and no pass has begun or ended; a long queue that moves is none."""
+        return min(self.oldest(), self._clock.time() - self._moved)
 
     def longest_pass(self) -> float:
         """Seconds since the start of the pass that has gone on longest."""

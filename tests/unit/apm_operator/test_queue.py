@@ -136,6 +136,21 @@ async def test_ages_tell_how_long_a_key_waits_and_is_worked_on(queue: WorkQueue,
     assert (queue.oldest(), queue.longest_pass()) == (0, 2)
 
 
+async def test_a_queue_that_moves_is_not_stalled_however_long_it_is(queue: WorkQueue, clock: FakeClock):
+    """Liveness looks at this: twenty thousand agents to change take longer than it has patience."""
+    queue.add(ONE)
+    queue.add(TWO)
+    clock.advance(400)
+    assert queue.stalled() == 400
+    queue.done(await queue.get())
+    assert (queue.oldest(), queue.stalled()) == (400, 0)
+    clock.advance(400)
+    assert queue.stalled() == 400
+    await queue.get()
+    clock.advance(400)
+    assert queue.stalled() == 0
+
+
 def test_a_forgotten_key_does_not_come_back(queue: WorkQueue, clock: FakeClock):
     queue.retry(ONE)
     queue.forget(ONE)
