@@ -17,6 +17,8 @@ from e2e.support.waiting import until
 _AGENTS = int(os.environ.get("APM_E2E_AGENTS") or ("30" if os.environ.get("APM_SOAK") else "6"))
 _KILLS = int(os.environ.get("APM_E2E_KILLS") or ("5" if os.environ.get("APM_SOAK") else "2"))
 _HAND_OVER_SECONDS = 15.0
+_BACKOFF = 330.0
+"""The kubelet waits up to 5 minutes before it starts a container again that ends time after time."""
 _CONFIG_HASH = "apm.valeo-neuroerp.com/config-hash"
 _CHILDREN = ("deployments", "services", "serviceaccounts", "configmaps", "poddisruptionbudgets")
 
@@ -47,6 +49,7 @@ def pair(operator: Operator) -> Iterator[None]:
     operator.scale(1)
 
 
+@pytest.mark.timeout(600 + 60 * _AGENTS)
 def test_the_operator_is_killed_in_the_middle_of_roll_outs(space: Space, operator: Operator, signals: Signals) -> None:
     names = [f"agent-{number}" for number in range(_AGENTS)]
     for kill in range(_KILLS):
@@ -63,31 +66,27 @@ def test_the_operator_is_killed_in_the_middle_of_roll_outs(space: Space, operato
         )
         print(f"killed when {len(reached)} of {len(names)} Deployments were changed")  # noqa: T201
         signals.send(operator.container(pod), signal.SIGKILL)
-        until("the operator's new start", operator.restarts, lambda count, old=started: count > old, seconds=90)
+        until("the operator's new start", operator.restarts, lambda count, old=started: count > old, seconds=_BACKOFF)
     space.ready(*names, seconds=60 + 10 * _AGENTS)
 
     for name in names:
-        config = f"{name}-{space.get('agentdeployment', name)['status']['configHash']}"
-        until(
-            f"one child of each kind of {name}",
-            lambda name=name: {kind: space.names(kind, name) for kind in _CHILDREN},
-            lambda found, name=name, config=config: (
-                found
-                == {
-                    "deployments": [name],
-                    "services": [name],
-                    "serviceaccounts": [name],
-                    "configmaps": [config],
-                    "poddisruptionbudgets": [],
-                }
-            ),
-            seconds=90,
-        )
-        assert len(space.pods(name)) == 1
-        live = [each for each in space.all("replicasets", name) if each["spec"]["replicas"]]
-        assert len(live) == 1
-        # Each version of the spec was rolled out once at most.
-        assert len(space.names("replicasets", name)) <= _KILLS
+        _check_nothing_is_there_twice(space, name)
+
+
+def _check_nothing_is_there_twice(space: Space, name: str) -> None:
+    config = f"{name}-{space.get('agentdeployment', name)['status']['configHash']}"
+    wanted = {kind: [name] for kind in _CHILDREN} | {"configmaps": [config], "poddisruptionbudgets": []}
+    until(
+        f"one child of each kind of {name}",
+        lambda: {kind: space.names(kind, name) for kind in _CHILDREN},
+        lambda found: found == wanted,
+        seconds=90,
+    )
+    assert len(space.pods(name)) == 1
+    assert len([each for each in space.all("replicasets", name) if each["spec"]["replicas"]]) == 1
+    # Each version of the spec was rolled out once at most.
+    revision = space.get("deployment", name)["metadata"]["annotations"]["deployment.kubernetes.io/revision"]
+    assert int(revision) <= _KILLS
 
 
 def _configs(space: Space) -> dict[str, str]:
