@@ -1,0 +1,65 @@
+"""The promise of the bare cluster to the machine it runs on: its pods reach nothing beyond."""
+
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+
+from cluster.bare import Bare
+from cluster.errors import ClusterError
+from cluster.installation import AGENTS_NAMESPACE, Installation
+from cluster.machine import run
+from cluster.progress import wait_until
+
+_NAMESPACE, _LINK = "apm-outside", "apm-outside0"
+_HERE, _THERE, _PORT = "10.213.0.1", "10.213.0.2", 8099
+
+
+@pytest.fixture
+def outside() -> Iterator[None]:
+    """A server beyond a device that is not the pods' bridge; this machine reaches it."""
+    within = ["ip", "netns", "exec", _NAMESPACE]
+    run(["ip", "netns", "add", _NAMESPACE])
+    try:
+        run(["ip", "link", "add", _LINK, "type", "veth", "peer", "name", "eth0", "netns", _NAMESPACE])
+        run(["ip", "address", "add", f"{_HERE}/30", "dev", _LINK])
+        run(["ip", "link", "set", _LINK, "up"])
+        run([*within, "ip", "address", "add", f"{_THERE}/30", "dev", "eth0"])
+        run([*within, "ip", "link", "set", "eth0", "up"])
+        run([*within, "ip", "route", "add", "default", "via", _HERE])
+        command = [*within, sys.executable, "-m", "http.server", str(_PORT), f"--bind={_THERE}"]
+        with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:
+            try:
+                wait_until("the server outside", _reached, seconds=20)
+                yield
+            finally:
+                server.kill()
+    finally:
+        run(["ip", "link", "delete", _LINK], check=False)
+        run(["ip", "netns", "delete", _NAMESPACE])
+
+
+def _reached() -> bool:
+    try:
+        with socket.create_connection((_THERE, _PORT), timeout=1):
+            return True
+    except OSError:
+        return False
+
+
+@pytest.mark.usefixtures("outside")
+def test_pods_reach_nothing_beyond_the_machine(cluster: Installation):
+    if not isinstance(cluster.cluster, Bare):
+        pytest.skip("an engine's own network is its user's business")
+
+    def connect(host: str, port: int) -> None:
+        script = f"exec timeout 3 bash -c '</dev/tcp/{host}/{port}'"
+        pod = ["exec", "deployment/mongodb", f"--namespace={AGENTS_NAMESPACE}", "--"]
+        cluster.kubectl(*pod, "bash", "-c", script)
+
+    cluster.kubectl("rollout", "status", "deployment/mongodb", f"--namespace={AGENTS_NAMESPACE}", "--timeout=60s")
+    connect("mongodb", 27017)
+    with pytest.raises(ClusterError, match="exit code 124"):
+        connect(_THERE, _PORT)
