@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import ssl
 from contextvars import ContextVar
@@ -19,7 +20,7 @@ from agent_runtime.errors import CallError, CallErrorKind
 from agent_runtime.tls import TrustOnUse
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from agent_runtime.spec.secret import SecretKeyRef
 
@@ -28,6 +29,9 @@ T = TypeVar("T")
 RETRIED = frozenset({CallErrorKind.TIMEOUT, CallErrorKind.CONNECTION, CallErrorKind.RATE_LIMIT, CallErrorKind.SERVER})
 MAX_ANSWER_BYTES = 4 << 20
 """Largest answer that is read; a bigger one fails the call instead of filling the pod's memory."""
+
+MAX_STREAM_BYTES = 64 << 20
+"""Largest stream that is read; its many small events take far more room than the text in them."""
 
 
 @dataclass(frozen=True)
@@ -94,9 +98,15 @@ async def request(
     content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
     sent = {**headers, "content-type": "application/json"} if content is not None else dict(headers)
     try:
-        async with http.stream(method, url, content=content, headers=sent, timeout=timeout) as answer:
+        # httpx's own limit is for each read, so that an answer that trickles in would never meet it.
+        async with (
+            asyncio.timeout(timeout),
+            http.stream(method, url, content=content, headers=sent, timeout=timeout) as answer,
+        ):
             check(answer, what)
             return await _read(answer, what)
+    except TimeoutError:
+        raise CallError(CallErrorKind.TIMEOUT, f"{what} gave no answer within {timeout:g} s") from None
     except httpx.HTTPError as error:
         raise transport_error(error, what, timeout) from error
 
@@ -145,6 +155,27 @@ def transport_error(error: httpx.HTTPError, what: str, timeout: float) -> CallEr
     if isinstance(error, httpx.TimeoutException):
         return CallError(CallErrorKind.TIMEOUT, f"{what} gave no answer within {timeout:g} s")
     return CallError(CallErrorKind.CONNECTION, f"no connection to {what}: {type(error).__name__}")
+
+
+async def lines(answer: httpx.Response, what: str) -> AsyncIterator[str]:
+    """The lines of a streamed answer.
+
+    Raises:
+        CallError: A line, or the whole stream, is larger than what is read.
+    """
+    parts: list[str] = []
+    line = total = 0
+    async for chunk in answer.aiter_text():
+        head, *rest = chunk.split("\n")
+        parts.append(head)
+        line += len(head)
+        total += len(chunk)
+        for piece in rest:
+            yield "".join(parts).removesuffix("\r")
+            parts, line = [piece], len(piece)
+        if line > MAX_ANSWER_BYTES or total > MAX_STREAM_BYTES:
+            raise CallError(CallErrorKind.BAD_ANSWER, f"{what} streams more than is read")
+    yield "".join(parts)
 
 
 async def _read(answer: httpx.Response, what: str) -> bytes:

@@ -150,7 +150,7 @@ class OpenAIChatModel(BaseChatModel):
 async def _events(answer: httpx.Response, what: str) -> AsyncIterator[dict[str, Any]]:
     """The parsed `data:` lines up to `[DONE]`; a stream that ends without it was cut."""
     finished = False
-    async for line in answer.aiter_lines():
+    async for line in outbound.lines(answer, what):
         if not line.startswith("data:"):
             continue
         data = line.removeprefix("data:").strip()

@@ -33,6 +33,8 @@ log = structlog.get_logger()
 _MAX_ATTEMPTS = 10
 """How often a run is begun; one that ends its pod each time must not go on for ever."""
 
+_LONGEST_MESSAGE = 2000
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -64,15 +66,18 @@ class Executor:
             return Outcome("error", _failure("Abandoned", f"the run was begun {_MAX_ATTEMPTS} times and never ended"))
         request = RunRequest.model_validate(run.request["body"])
         outbound.baggage.set(Baggage(run.request.get("hops", 0), run.request.get("headers", {})))
+        clock = asyncio.timeout(self.limits.wall_clock)
         try:
-            async with asyncio.timeout(self.limits.wall_clock):
+            async with clock:
                 return await self._run(run, request, events, control)
         except GraphDrained:
             return Outcome("pending")
         except UnavailableError as error:
             log.warning("run stops until the state is back", reason=str(error))
             return Outcome("pending")
-        except TimeoutError:
+        except TimeoutError as error:
+            if not clock.expired():  # of the user's own code
+                return Outcome("error", _failure("Timeout", str(error) or "a node gave up waiting"))
             limit = self.limits.wall_clock or 0
             return Outcome("timeout", _failure("Timeout", f"the run took longer than its limit of {limit:g} s"))
         except GraphRecursionError:
@@ -155,4 +160,6 @@ def _finished(state: StateSnapshot) -> Outcome:
 
 
 def _failure(kind: str, message: str) -> dict[str, str]:
-    return {"error": str(kind), "message": message}
+    """Short, and text that every store takes: other code's messages may quote whole answers."""
+    short = message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]}..."
+    return {"error": str(kind), "message": short.encode(errors="replace").decode()}

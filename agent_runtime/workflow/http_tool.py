@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from agent_runtime.outbound import Secrets
     from agent_runtime.spec.tool import ToolSpec
 
+_HOLE = re.compile(r"\{([^{}]*)\}")
+_QUOTED = 300
+
 
 @dataclass(frozen=True)
 class HTTPToolCaller:
@@ -29,6 +33,10 @@ class HTTPToolCaller:
     spec: ToolSpec
     http: httpx.AsyncClient
     secrets: Secrets
+
+    def __post_init__(self) -> None:
+        """Raises ConfigError if the tool's parameters are no valid JSON Schema."""
+        _ = self._validator
 
     async def call(self, arguments: Mapping[str, Any], key: str) -> Any:
         """The service's answer: parsed where it is JSON, else text.
@@ -76,22 +84,27 @@ class HTTPToolCaller:
             raise CallError(CallErrorKind.REFUSED, f"the arguments of tool {self.spec.name} don't fit: {problem}")
 
     def _address(self, arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
-        url = self.spec.http.url
-        for name in list(arguments):
-            hole = f"{{{name}}}"
-            if hole not in url:
-                continue
-            value = _text(arguments.pop(name))
-            if value in {"", ".", ".."}:
+        used = set()
+
+        def value(hole: re.Match[str]) -> str:
+            name = hole[1]
+            if name not in arguments:
+                raise CallError(CallErrorKind.REFUSED, f"the argument {name} of tool {self.spec.name} is missing")
+            used.add(name)
+            return quote(_text(arguments[name]), safe="")
+
+        path, mark, query = self.spec.http.url.partition("?")
+        segments = []
+        for segment in path.split("/"):
+            filled = _HOLE.sub(value, segment)
+            if filled != segment and filled in {"", ".", ".."}:
                 raise CallError(
                     CallErrorKind.REFUSED,
-                    f"the argument {name} of tool {self.spec.name} can't be part of an address",
+                    f"the argument {_HOLE.findall(segment)[0]} of tool {self.spec.name} can't be part of an address",
                 )
-            url = url.replace(hole, quote(value, safe=""))
-        if "{" in url:
-            missing = url.partition("{")[2].partition("}")[0]
-            raise CallError(CallErrorKind.REFUSED, f"the argument {missing} of tool {self.spec.name} is missing")
-        return url, arguments
+            segments.append(filled)
+        url = "/".join(segments) + mark + _HOLE.sub(value, query)
+        return url, {name: given for name, given in arguments.items() if name not in used}
 
 
 def validator(schema: Mapping[str, Any], what: str) -> Validator:
@@ -110,13 +123,16 @@ def validator(schema: Mapping[str, Any], what: str) -> Validator:
     return Draft202012Validator(schema, registry=Registry())
 
 
-def mismatch(checker: Validator, value: Any) -> str | None:
-    """Where and why a value does not fit, or None."""
+def mismatch(checker: Validator, value: Any, *, quote_value: bool = True) -> str | None:
+    """Where and why a value does not fit, or None. Told without the value, it may go into logs."""
     error = next(iter(checker.iter_errors(value)), None)
     if error is None:
         return None
     where = ".".join(str(part) for part in error.absolute_path)
-    return f"{where}: {error.message}" if where else error.message
+    message = error.message if quote_value else f"it breaks the schema's `{error.validator}`"
+    if len(message) > _QUOTED:
+        message = f"{message[:_QUOTED]}..."
+    return f"{where}: {message}" if where else message
 
 
 def _text(value: Any) -> str:

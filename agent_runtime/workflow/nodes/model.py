@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from agent_runtime.workflow.http_tool import HTTPToolCaller
     from agent_runtime.workflow.parts import NodeFunction, Parts
 
+_MAX_CALLS = 64
+"""Tool calls that one answer of a model may make; more is no plan but a flood for the service behind the tool."""
+
 
 def build(node: ModelNode, parts: Parts) -> NodeFunction:
     """A node that asks a model, lets it call tools, and keeps its answer or goes where it hands over to."""
@@ -104,7 +107,7 @@ class _Talk:
                 return added
             if number < self.node.with_.max_tool_rounds:
                 key = f"{idempotency_key()}:{number}"
-                added += await asyncio.gather(*(self._call(call, f"{key}:{place}") for place, call in enumerate(calls)))
+                added += await self._call_all(calls, key)
         raise WorkflowError(
             f"the model of node `{self.node.name}` still calls tools after {self.node.with_.max_tool_rounds} rounds: "
             "raise `maxToolRounds`, or say in the prompt when to stop"
@@ -125,6 +128,19 @@ class _Talk:
         receiver = self.receivers.get(call["name"])
         text = f"Handed over to {receiver}." if receiver else "Not called: the conversation was handed over."
         return ToolMessage(text, tool_call_id=call["id"] or "", name=call["name"])
+
+    async def _call_all(self, calls: list[ToolCall], key: str) -> list[ToolMessage]:
+        """Makes the calls of one answer at the same time; the first failure ends the others."""
+        refused = f"not called: an answer may have {_MAX_CALLS} calls"
+        try:
+            async with asyncio.TaskGroup() as group:
+                made = [
+                    group.create_task(self._call(call, f"{key}:{place}"))
+                    for place, call in enumerate(calls[:_MAX_CALLS])
+                ]
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from None
+        return [*(task.result() for task in made), *(_failure(call["id"], refused) for call in calls[_MAX_CALLS:])]
 
     async def _call(self, call: ToolCall, key: str) -> ToolMessage:
         tool = self.tools.get(call["name"])
@@ -153,6 +169,6 @@ def _kept(added: list[BaseMessage], name: str, save: str | None, checker: Any) -
             value = json.loads(text)
         except ValueError:
             raise CallError(CallErrorKind.BAD_ANSWER, f"the model of node `{name}` answered no JSON") from None
-        if problem := mismatch(checker, value):
+        if problem := mismatch(checker, value, quote_value=False):
             raise CallError(CallErrorKind.BAD_ANSWER, f"the answer at node `{name}` does not fit `output`: {problem}")
     return {save: value} if save else {"messages": added}

@@ -34,6 +34,15 @@ def approval() -> StateGraph[Any]:
     return StateGraph(_State).add_node("ask", ask).add_edge(START, "ask")
 
 
+def failing() -> StateGraph[Any]:
+    """A graph whose code fails as its input says, with a message that no store would take."""
+
+    async def fail(state: _State) -> dict[str, Any]:
+        raise {"time": TimeoutError, "value": ValueError}[state["question"]]("\ud800" * 5000)
+
+    return StateGraph(_State).add_node("fail", fail).add_edge(START, "fail")
+
+
 def broken() -> StateGraph[Any]:
     """A graph whose code fails when it is loaded."""
     raise RuntimeError("no such luck")
@@ -153,3 +162,10 @@ async def test_a_full_pod_runs_what_waits_as_soon_as_it_can():
                 await asyncio.sleep(0.01)
         await asyncio.gather(*waits)
     assert most == 2
+
+
+@pytest.mark.parametrize(("question", "kind"), [("time", "Timeout"), ("value", "ValueError")])
+async def test_a_failure_of_own_code_is_told_shortly_and_as_its_own(question, kind):
+    async with running({"graph": f"{__name__}:failing"}) as it:
+        error = await _error(it, input={"question": question})
+    assert error == {"error": kind, "message": "?" * 2000 + "...", "status": "error"}

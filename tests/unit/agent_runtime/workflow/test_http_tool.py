@@ -90,3 +90,23 @@ async def test_too_large_an_answer_is_refused(http, monkeypatch):
 def test_a_wrong_schema_is_a_config_error():
     with pytest.raises(ConfigError, match="the JSON Schema of it is not valid"):
         validator({"type": "nonsense"}, "it")
+
+
+@pytest.mark.parametrize("arguments", [{"a": ".", "b": "."}, {"a": "", "b": ""}, {"a": "", "b": "."}])
+async def test_arguments_that_together_leave_the_path_are_refused(http, arguments):
+    async with tool_server() as service:
+        caller = tool(http, f"{service.url}/public/{{a}}{{b}}/orders")
+        with pytest.raises(CallError, match="can't be part of an address"):
+            await caller.call(arguments, "k")
+        assert service.calls == []
+
+
+async def test_a_query_takes_any_text(http):
+    async with tool_server() as service:
+        await tool(http, f"{service.url}/find?q={{q}}&from={{q}}").call({"q": ".."}, "k")
+    assert service.calls[0].query == "q=..&from=.."
+
+
+def test_a_schema_that_is_none_is_said_when_the_agent_starts(http):
+    with pytest.raises(ConfigError, match="tool lookup is not valid"):
+        tool(http, "http://localhost", parameters={"type": "nothing"})

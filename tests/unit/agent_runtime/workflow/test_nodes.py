@@ -137,3 +137,30 @@ async def test_the_other_agents_failure_is_named():
     ):
         with pytest.raises(Exception, match="the run of agent other failed: channel `messages`"):
             await it.client.runs.wait(None, "agent", input=person("hi"))
+
+
+async def test_a_flood_of_tool_calls_is_cut():
+    call = Answer(calls=(("order", '{"number": "7"}'),) * 100)
+    async with (
+        tool_server() as service,
+        openai_server(call, Answer("Done.")) as llm,
+        running(_with_tool(service.url, llm.url)) as it,
+    ):
+        values = await it.client.runs.wait(None, "agent", input=person("Where is 7?"))
+    told = [message for message in values["messages"] if message["type"] == "tool"]
+    assert len(service.calls) == 64
+    assert len(told) == 100
+    assert told[-1]["content"] == "Error: not called: an answer may have 64 calls"
+
+
+async def test_an_answer_that_does_not_fit_is_not_quoted():
+    output = {"type": "object", "required": ["topic"], "properties": {"topic": {"enum": ["a"]}}}
+    node = {"name": "ask", "uses": "model", "with": {"output": output, "save": "found"}}
+    state = {"messages": {"type": "messages"}, "found": {"type": "any"}}
+    async with openai_server(Answer('{"topic": "private"}')) as llm:
+        models = [{"name": "default", "model": "m", "baseURL": llm.url}]
+        workflow = {"state": state, "start": "ask", "nodes": [node]}
+        async with running({"models": models, "workflow": workflow}) as it:
+            values: Any = await it.client.runs.wait(None, "agent", input=person("hi"), raise_error=False)
+    message = values["__error__"]["message"]
+    assert message.endswith("does not fit `output`: topic: it breaks the schema's `enum`")
