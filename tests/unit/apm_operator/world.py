@@ -1,0 +1,101 @@
+"""One agent, its operator and an API in memory, for tests of a pass."""
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from apm_operator.kinds import AGENTS
+from apm_operator.queue import Key
+from apm_operator.reconcile.agentdeployment import Outcome, Reconciler
+from apm_operator.reconcile.cache import Cache
+from apm_operator.reconcile.events import Events
+from apm_operator.reconcile.facts import PodFacts
+from apm_operator.reconcile.secrets import Secrets
+from unit.apm_operator.agents import IMAGES, body
+from unit.apm_operator.fakes import FakeKube
+
+KEY = Key("shop", "one")
+
+
+STATE = {"mongodb": {"uriSecretRef": {"name": "apm-mongodb", "key": "uri"}}}
+
+
+class SilentProber:
+    async def reasons(self, pods: Mapping[str, PodFacts]) -> dict[str, str]:
+        return dict.fromkeys((name for name, pod in pods.items() if pod.running and not pod.ready), "mongodb: refused")
+
+
+class World:
+    """A reconciler with its cache over a fake API."""
+
+    def __init__(self) -> None:
+        self.kube = FakeKube()
+        self.restart()
+
+    def restart(self) -> None:
+        """A new operator that has listed what there is."""
+        self.cache = Cache()
+        kube: Any = self.kube
+        self.secrets = Secrets(kube)
+        self.reconciler = Reconciler(
+            kube=kube,
+            cache=self.cache,
+            secrets=self.secrets,
+            events=Events(kube, "test"),
+            prober=SilentProber(),
+            images=IMAGES,
+        )
+        for found in self.kube.objects.values():
+            if found["kind"] not in ("Secret", "Event"):
+                self.cache.observe(found, deleted=False)
+        self.kube.calls.clear()
+
+    def write(self, **spec: Any) -> None:
+        """The user applies a spec."""
+        self.kube.version += 1
+        at = (AGENTS.kind, KEY.namespace, KEY.name)
+        before = self.kube.objects.get(at)
+        new = body(version=str(self.kube.version), **spec)
+        if before:
+            new["metadata"]["generation"] = before["metadata"]["generation"] + 1
+            new["status"] = before.get("status", {})
+        self.kube.objects[at] = new
+        self.cache.observe(json.loads(json.dumps(new)), deleted=False)
+
+    def secret(self, value: str, version: str = "1") -> None:
+        self.kube.objects["Secret", "shop", "apm-mongodb"] = {
+            "kind": "Secret",
+            "metadata": {"name": "apm-mongodb", "namespace": "shop", "uid": "s", "resourceVersion": version},
+            "data": {"uri": base64.b64encode(value.encode()).decode()},
+        }
+
+    def change(self, kind: str, name: str = "one", **content: Any) -> None:
+        """Somebody changes a child, and the watch tells."""
+        child = self.kube.objects[kind, "shop", name]
+        self.kube.version += 1
+        child["metadata"]["resourceVersion"] = str(self.kube.version)
+        for path, value in content.items():
+            *parents, last = path.split("__")
+            at = child
+            for parent in parents:
+                at = at.setdefault(parent, {})
+            at[last] = value
+        self.cache.observe(json.loads(json.dumps(child)), deleted=False)
+
+    def rolled_out(self) -> None:
+        replicas = self.kube.objects["Deployment", "shop", "one"]["spec"]["replicas"]
+        counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), replicas)
+        self.change("Deployment", status={"observedGeneration": 1, **counts})
+
+    async def reconcile(self, failures: int = 0) -> Outcome:
+        return await self.reconciler.reconcile(KEY, failures)
+
+    @property
+    def status(self) -> dict[str, Any]:
+        return self.kube.objects[AGENTS.kind, "shop", "one"].get("status", {})
+
+    @property
+    def ready(self) -> tuple[str, str]:
+        found = next(c for c in self.status["conditions"] if c["type"] == "Ready")
+        return found["status"], found["reason"]
