@@ -9,7 +9,6 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import httpx
-from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import AIMessageChunk, BaseMessage
 from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -18,6 +17,7 @@ from pydantic import ConfigDict
 from agent_runtime import outbound
 from agent_runtime.errors import CallError, CallErrorKind
 from agent_runtime.models import wire
+from agent_runtime.models.chat import AsyncChatModel
 from agent_runtime.outbound import Secrets
 from agent_runtime.spec.model import ModelSpec
 from agent_runtime.spec.scalars import seconds
@@ -25,12 +25,12 @@ from agent_runtime.spec.scalars import seconds
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 
 _DONE = "[DONE]"
 
 
-class OpenAIChatModel(BaseChatModel):
+class OpenAIChatModel(AsyncChatModel):
     """Asks `POST {baseURL}/chat/completions`, whole or streamed."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -42,15 +42,6 @@ class OpenAIChatModel(BaseChatModel):
     @property
     def _llm_type(self) -> str:
         return "openai-compatible"
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        raise NotImplementedError("this model is asynchronous: use ainvoke or astream")
 
     async def _agenerate(
         self,

@@ -7,7 +7,6 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from langchain_core.language_models.chat_models import BaseChatModel
 from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
@@ -21,6 +20,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from pydantic import ConfigDict
 
 from agent_runtime.errors import WorkflowError
+from agent_runtime.models.chat import AsyncChatModel
 from agent_runtime.models.handoff import is_handover
 from agent_runtime.models.view import message_view
 from agent_runtime.spec.expression import SCRIPT_VARIABLES, Expression
@@ -30,7 +30,7 @@ from agent_runtime.spec.template import Template
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+    from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 
     from agent_runtime.spec.model import ModelSpec, ScriptedRule
 
@@ -47,7 +47,7 @@ class _Rule:
         return cls(when, Template.compile(rule.reply, SCRIPT_VARIABLES), rule)
 
 
-class ScriptedChatModel(BaseChatModel):
+class ScriptedChatModel(AsyncChatModel):
     """Gives the answer of the first rule that matches the conversation."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
@@ -67,15 +67,6 @@ class ScriptedChatModel(BaseChatModel):
     @property
     def _llm_type(self) -> str:
         return "scripted"
-
-    def _generate(
-        self,
-        messages: list[BaseMessage],
-        stop: list[str] | None = None,
-        run_manager: CallbackManagerForLLMRun | None = None,
-        **kwargs: Any,
-    ) -> ChatResult:
-        raise NotImplementedError("this model is asynchronous: use ainvoke or astream")
 
     async def _agenerate(
         self,
