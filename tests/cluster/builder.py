@@ -4,6 +4,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -12,6 +13,9 @@ from typing import ClassVar, Protocol
 from cluster import settings
 from cluster.errors import BuildError
 from cluster.lock import exclusive
+from cluster.machine import unmount_below
+
+_RUNTIME = Path("/run/apm-buildah")
 
 
 class Builder(Protocol):
@@ -39,6 +43,18 @@ class Buildah:
     storage: Path
     pulls: ClassVar[bool] = False
 
+    @property
+    def runtime(self) -> Path:
+        """Folder for what ends with the machine's uptime; two storages in one folder would mix up their layers."""
+        return _RUNTIME / sha256(str(self.storage).encode()).hexdigest()[:12]
+
+    def forget(self) -> None:
+        """Remove what lies outside of the storage; not while an image is built."""
+        unmount_below(self.runtime)
+        shutil.rmtree(self.runtime, ignore_errors=True)
+        with suppress(OSError):  # absent, or another storage's folder is in it
+            _RUNTIME.rmdir()
+
     def has(self, reference: str) -> bool:
         """Whether the storage has the image."""
         return self._run(["inspect", "--type=image", reference], check=False) == 0
@@ -62,7 +78,7 @@ class Buildah:
         self._run(["push", reference, f"docker-archive:{archive}:{reference}"])
 
     def _run(self, arguments: Sequence[str], *, check: bool = True) -> int:
-        command = ["buildah", f"--root={self.storage}", "--runroot=/run/apm-buildah", "--storage-driver=overlay"]
+        command = ["buildah", f"--root={self.storage}", f"--runroot={self.runtime}", "--storage-driver=overlay"]
         done = subprocess.run(
             [*command, *arguments],
             env=settings.build_environment(BUILDAH_ISOLATION="chroot"),

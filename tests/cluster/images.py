@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -128,7 +129,7 @@ def build(image: Image, builder: Builder) -> Built:
     archive = settings.read().images / f"{reference.rpartition('/')[2].replace(':', '-')}.tar"
     if not archive.exists():
         arguments = _base_arguments(image, builder)
-        with exclusive(archive.parent / "build.lock"):
+        with building():
             if not archive.exists():
                 with step(f"building image {image.name}"):
                     _build(image, reference, arguments, builder)
@@ -138,6 +139,11 @@ def build(image: Image, builder: Builder) -> Built:
                     os.replace(partial, archive)  # noqa: PTH105 - the atomic rename is the point
                     _prune(archive)
     return Built(reference, archive)
+
+
+def building() -> AbstractContextManager[None]:
+    """Held while an image is built: one build at a time on a machine."""
+    return exclusive(settings.read().images / "build.lock")
 
 
 def _prune(newest: Path) -> None:
@@ -154,7 +160,7 @@ def _base_arguments(image: Image, builder: Builder) -> dict[str, str]:
         return {}
     for base in image.bases.values():
         if not builder.has(base.reference):
-            with exclusive(settings.read().images / "build.lock"), step(f"building image {base.name}"):
+            with building(), step(f"building image {base.name}"):
                 _build(base, base.reference, {}, builder)
     return {name: base.reference for name, base in image.bases.items()}
 

@@ -18,6 +18,8 @@ _OURS = ("KUBE-", _FENCE)
 # The comment of the rules that kube-router puts straight into the standard chains.
 _ROUTER = '--comment "KUBE-ROUTER rule'
 _SETS = ("KUBE-", "kube-router-", "inet6:KUBE-", "inet6:kube-router-")
+_MODULE = "br_netfilter"
+_BRIDGE_SWITCHES = Path("/proc/sys/net/bridge")
 _SWITCHES = {"net/ipv4/ip_forward": "1", "net/bridge/bridge-nf-call-iptables": "1"}
 
 # No masquerading, and what a pod sends to any other device is dropped: pods never reach beyond the machine.
@@ -48,8 +50,7 @@ def require_free() -> None:
 
 def create(directory: Path) -> None:
     """Make the bridge, the fence and the CNI configuration in `directory`/cni."""
-    if not Path("/proc/sys/net/bridge").exists():
-        run(["modprobe", "br_netfilter"])
+    load_module(directory)
     run(["ip", "link", "add", BRIDGE, "type", "bridge"])
     run(["ip", "address", "add", f"{ADDRESS}/{PODS.prefixlen}", "dev", BRIDGE])
     run(["ip", "link", "set", BRIDGE, "up"])
@@ -70,6 +71,20 @@ def delete(directory: Path) -> None:
     if exists():
         run(["ip", "link", "delete", BRIDGE])
     machine.restore_switches(directory / "switches")
+    unload_module(directory)
+
+
+def load_module(directory: Path) -> None:
+    """Have bridged packets shown to iptables; note in `directory` where the module for that was not loaded before."""
+    if not _BRIDGE_SWITCHES.exists():
+        (directory / _MODULE).touch()
+        run(["modprobe", _MODULE])
+
+
+def unload_module(directory: Path) -> None:
+    """Unload the module if `load_module` loaded it and nobody else uses it."""
+    if (directory / _MODULE).exists():
+        run(["modprobe", "--remove", _MODULE], check=False)
 
 
 def exists() -> bool:

@@ -1,3 +1,8 @@
+from pathlib import Path
+
+import pytest
+
+from cluster import network
 from cluster.network import removal
 
 SAVED = """\
@@ -45,3 +50,16 @@ def test_removal_names_our_chains_and_the_jumps_to_them_only():
 
 def test_nothing_of_ours_needs_no_removal():
     assert removal("*filter\n:FORWARD ACCEPT [0:0]\n-A FORWARD -i docker0 -j ACCEPT\nCOMMIT\n") == ""
+
+
+@pytest.mark.parametrize("loaded_before", [True, False])
+def test_a_kernel_module_goes_again_only_if_it_was_loaded_for_the_cluster(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, loaded_before: bool
+):
+    commands: list[list[str]] = []
+    monkeypatch.setattr(network, "run", lambda command, **_: commands.append(command))
+    monkeypatch.setattr(network, "_BRIDGE_SWITCHES", tmp_path if loaded_before else tmp_path / "absent")
+    network.load_module(tmp_path)
+    network.unload_module(tmp_path)
+    both = [["modprobe", "br_netfilter"], ["modprobe", "--remove", "br_netfilter"]]
+    assert commands == ([] if loaded_before else both)
