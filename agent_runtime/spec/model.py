@@ -5,7 +5,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from agent_runtime.spec.base import SpecModel
-from agent_runtime.spec.scalars import Duration, NodeName
+from agent_runtime.spec.scalars import Duration, NodeName, Pause
 from agent_runtime.spec.secret import SecretKeyRef
 
 
@@ -35,7 +35,7 @@ class ScriptedRule(SpecModel):
     tool_calls: tuple[ScriptedToolCall, ...] = Field(
         default=(), max_length=16, description="Tools that the answer calls."
     )
-    delay: Duration | None = Field(default=None, description="How long the answer takes, such as `200ms`.")
+    delay: Pause | None = Field(default=None, description="How long the answer takes, such as `200ms`.")
 
 
 class ModelSpec(SpecModel):

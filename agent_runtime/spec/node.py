@@ -8,7 +8,7 @@ from pydantic import Field
 
 from agent_runtime.spec.base import SpecModel
 from agent_runtime.spec.edge import Next
-from agent_runtime.spec.scalars import Duration, Identifier, NodeName, ObjectName
+from agent_runtime.spec.scalars import Duration, Identifier, NodeName, ObjectName, Pause
 
 ErrorKind = Literal["Timeout", "Connection", "RateLimit", "5xx", "Any"]
 
@@ -17,9 +17,9 @@ class RetrySpec(SpecModel):
     """When and how often a failed node runs again."""
 
     attempts: int = Field(default=3, ge=1, le=20, description="Attempts in all, the first one included.")
-    initial: Duration = Field(default="500ms", description="Pause before the second attempt.")
+    initial: Pause = Field(default="500ms", description="Pause before the second attempt.")
     factor: float = Field(default=2.0, ge=1, le=10, description="Factor by which the pause grows.")
-    max: Duration = Field(default="30s", description="Longest pause.")
+    max: Pause = Field(default="30s", description="Longest pause.")
     errors: tuple[ErrorKind, ...] = Field(
         default=("Timeout", "Connection", "RateLimit", "5xx"),
         max_length=5,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated
 
-from pydantic import StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 IDENTIFIER_PATTERN = r"^[a-z][a-zA-Z0-9_]{0,62}$"
 DNS_LABEL_PATTERN = r"^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$"
@@ -22,13 +22,25 @@ NodeName = Annotated[str, StringConstraints(pattern=DNS_LABEL_PATTERN, max_lengt
 ObjectName = Annotated[str, StringConstraints(pattern=DNS_LABEL_PATTERN, max_length=63)]
 """The name of a Kubernetes object that has to be a DNS label."""
 
-Duration = Annotated[str, StringConstraints(pattern=DURATION_PATTERN, max_length=32)]
-"""A length of time such as `500ms`, `30s`, `5m`, `1h30m` or `30d`."""
+NOT_ZERO = "must be longer than zero: write such as `30s`, or leave it out"
+
+
+def _longer_than_zero(duration: str) -> str:
+    if not seconds(duration):
+        raise ValueError(NOT_ZERO)
+    return duration
+
+
+Pause = Annotated[str, StringConstraints(pattern=DURATION_PATTERN, max_length=32)]
+"""A length of time such as `500ms`, `30s`, `5m`, `1h30m` or `30d`, which may be zero."""
+
+Duration = Annotated[Pause, AfterValidator(_longer_than_zero), Field(title="Duration")]
+"""A length of time longer than zero. The title is the name under which the CRD's rules know the type."""
 
 _PART = re.compile(r"(\d+)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
-def seconds(duration: Duration) -> float:
+def seconds(duration: Pause) -> float:
     """The length of a duration in seconds."""
     return sum(int(number) * _SECONDS[unit] for number, unit in _PART.findall(duration))

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from agent_runtime.spec.model import ModelSpec
 from agent_runtime.spec.node import NodeBase
-from agent_runtime.spec.scalars import END
+from agent_runtime.spec.scalars import END, NOT_ZERO
 from apm_operator.api.agentdeployment import AgentDeploymentSpec
 from apm_operator.api.env import EnvFrom, EnvSource, EnvVar
 from apm_operator.api.group import RESERVED_ENV_NAMES, RESERVED_ENV_PREFIX, RESERVED_KEY_PREFIXES
@@ -121,6 +121,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
         NodeBase.__name__: (
             Rule(f"self.name != '{END}'", f"`{END}` is the target that ends a workflow: give the node another name"),
         ),
+        "Duration": (Rule("self.matches('[1-9]')", NOT_ZERO),),
         EnvVar.__name__: _ENV_RULES,
         EnvSource.__name__: (
             Rule(
@@ -135,7 +136,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
         Resources.__name__: (_request_within_limit("cpu"), _request_within_limit("memory")),
     }
 )
-"""Rules by the name of the model that they hold for; those of NodeBase hold for every kind of node."""
+"""Rules by the name of the model or scalar that they hold for; those of NodeBase hold for every kind of node."""
 
 NAME_RULE = Rule(
     "size(self.metadata.name) <= 63 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
