@@ -147,18 +147,19 @@ class Controller:
         for (namespace, name), version in before.items():
             if (namespace, name) in listed or self._cache.known_version(resource, namespace, name) != version:
                 continue
-            key = self._cache.gone(resource, namespace, name)
-            if key is not None:
-                self._missed(resource, key)
+            self._missed(resource, self._cache.gone(resource, namespace, name))
 
     def _take(self, item: dict[str, object], resource: Resource, *, count: bool) -> None:
-        key = self._cache.observe(item, deleted=False)
-        if key is not None and count:
-            self._missed(resource, key)
+        keys = self._cache.observe(item, deleted=False)
+        if count:
+            self._missed(resource, keys)
 
-    def _missed(self, resource: Resource, key: Key) -> None:
-        metrics.WATCH_MISSED.labels(resource.plural).inc()
-        self.wake_soon(key)
+    def _missed(self, resource: Resource, keys: Iterable[Key]) -> None:
+        """A change that concerns these agents was not told by the watch."""
+        if keys := tuple(keys):
+            metrics.WATCH_MISSED.labels(resource.plural).inc()
+        for key in keys:
+            self.wake_soon(key)
 
     def export(self) -> None:
         """Write what is not counted as it happens to the metrics."""

@@ -11,6 +11,7 @@ from kopf._core.engines.peering import Identity
 
 from apm_operator.kinds import AGENTS, FIELD_MANAGER, SELECTOR, WATCHED
 from apm_operator.kube import PAGE
+from apm_operator.reconcile.cache import key_of
 
 if TYPE_CHECKING:
     from apm_operator.queue import Key
@@ -74,7 +75,7 @@ def registry(
     Args:
         cache: takes in what the watches tell.
         wake: told of an agent that was changed itself.
-        wake_soon: told of an agent whose children or pods have changed.
+        wake_soon: told of an agent whose children, pods or callers have changed.
         server: address of the API server.
         session: makes a session that signs its requests; kopf closes it.
     """
@@ -83,9 +84,9 @@ def registry(
     # An index would be the other way to be fed, but it does not hear of deletions.
     async def observe(event: Any, **_: Any) -> None:
         body = event["object"]
-        key = cache.observe(body, deleted=event["type"] == "DELETED")
-        if key is not None:
-            (wake if body["kind"] == AGENTS.kind else wake_soon)(key)
+        changed = key_of(AGENTS, body) if body["kind"] == AGENTS.kind else None
+        for key in cache.observe(body, deleted=event["type"] == "DELETED"):
+            (wake if key == changed else wake_soon)(key)
 
     for resource in WATCHED:
         kopf.on.event(resource.group, resource.version, resource.plural, id=resource.plural, registry=handlers)(observe)

@@ -10,6 +10,7 @@ from typing import Any, Final
 from apm_operator.kinds import AGENT_LABEL, AGENTS, APPLIED_HASH, BY_KIND, DEPLOYMENTS, PODS, RECONCILE_AT, Resource
 from apm_operator.manifests.agent import canonical, digest
 from apm_operator.queue import Key
+from apm_operator.reconcile.callers import CallIndex, links
 from apm_operator.reconcile.facts import DeploymentFacts, PodFacts
 from apm_operator.reconcile.plan import Plan
 
@@ -67,10 +68,15 @@ class Entry:
 
 
 class Cache:
-    """The entries of all agents."""
+    """The entries of all agents.
+
+    Attributes:
+        calls: who may call whom.
+    """
 
     def __init__(self) -> None:
         self._entries: dict[Key, Entry] = {}
+        self.calls = CallIndex()
 
     def __iter__(self) -> Iterator[Key]:
         return iter(tuple(self._entries))
@@ -79,30 +85,38 @@ class Cache:
         """What is known about an agent."""
         return self._entries.get(key)
 
-    def observe(self, body: Mapping[str, Any], *, deleted: bool) -> Key | None:
+    def observe(self, body: Mapping[str, Any], *, deleted: bool) -> tuple[Key, ...]:
         """Take in an object from a watch, a list or an answer of the API server.
 
         Returns:
-            The agent to be looked at, or None where nothing that matters is new.
+            The agents to be looked at: the one that it is or belongs to comes first where something that matters is
+            new about it; then those that an agent's new spec begins or ceases to call.
         """
         resource = BY_KIND[body["kind"]]
         key = key_of(resource, body)
         if key is None:
-            return None
+            return ()
         entry = self._entries.get(key)
         if entry is None:
             if deleted:
-                return None
+                return ()
             entry = self._entries[key] = Entry()
+        others: frozenset[Key] = frozenset()
         if resource is AGENTS:
+            before = entry.agent
             changed = _observe_agent(entry, body, deleted=deleted)
+            if entry.agent is not before:
+                others = self._link(key, body.get("spec")) if entry.agent is not None else self.calls.drop(key)
         elif resource is PODS:
             changed = _observe_pod(entry, body, deleted=deleted)
         else:
             changed = _observe_child(entry, resource, body, deleted=deleted)
         if entry.empty():
             del self._entries[key]
-        return key if changed else None
+        return ((key,) if changed else ()) + tuple(sorted(others - {key}))
+
+    def _link(self, key: Key, spec: object) -> frozenset[Key]:
+        return self.calls.put(key, links(key.namespace, spec))
 
     def record_apply(self, key: Key, resource: Resource, answer: Mapping[str, Any], manifest_digest: str) -> None:
         """Take in the API server's answer to an apply, so that the watch's echo of it says nothing new."""
@@ -150,16 +164,17 @@ class Cache:
         """The resource version of one object; None where it is unknown."""
         return self.known(resource).get((namespace, name))
 
-    def gone(self, resource: Resource, namespace: str, name: str) -> Key | None:
-        """An object is known to exist no more although no watch said so."""
+    def gone(self, resource: Resource, namespace: str, name: str) -> tuple[Key, ...]:
+        """An object is known to exist no more although no watch said so; returns what `observe` does."""
         for key in self:
             if key.namespace != namespace:
                 continue
-            entry = self._entries[key]
+            entry, others = self._entries[key], frozenset[Key]()
             if resource is AGENTS:
                 if key.name != name or entry.agent is None:
                     continue
                 entry.agent, entry.plan = None, None
+                others = self.calls.drop(key)
             elif resource is PODS:
                 if entry.pods.pop(name, None) is None:
                     continue
@@ -169,8 +184,8 @@ class Cache:
                 entry.deployment = None
             if entry.empty():
                 del self._entries[key]
-            return key
-        return None
+            return (key, *sorted(others - {key}))
+        return ()
 
 
 def key_of(resource: Resource, body: Mapping[str, Any]) -> Key | None:

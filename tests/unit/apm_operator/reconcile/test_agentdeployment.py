@@ -83,7 +83,7 @@ async def test_a_deleted_child_comes_back(world: World):
     world.write()
     await world.reconcile()
     gone = world.kube.objects.pop(("Deployment", "shop", "one"))
-    assert world.cache.observe(gone, deleted=True) == KEY
+    assert world.cache.observe(gone, deleted=True) == (KEY,)
     world.kube.calls.clear()
     await world.reconcile()
     assert world.kube.writes()["apply", "Deployment"] == 1
@@ -169,7 +169,7 @@ async def test_reconcile_at_is_answered(world: World):
     await world.reconcile()
     found = world.kube.objects[AGENTS.kind, "shop", "one"]
     found["metadata"] |= {"annotations": {"apm.valeo-neuroerp.com/reconcile-at": "now"}, "resourceVersion": "9999"}
-    assert world.cache.observe(found, deleted=False) == KEY
+    assert world.cache.observe(found, deleted=False) == (KEY,)
     await world.reconcile()
     assert world.status["lastHandledReconcileAt"] == "now"
 
@@ -200,7 +200,7 @@ async def test_a_pod_that_stops_answering_does_not_make_the_reason_flap(world: W
     container = {"name": "agent", "started": True, "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}
     metadata = labels | {"name": "one-x", "namespace": "shop", "resourceVersion": "1", "uid": "p"}
     pod = {"kind": "Pod", "metadata": metadata, "spec": {}, "status": {"containerStatuses": [container]}}
-    assert world.cache.observe(pod, deleted=False) == KEY
+    assert world.cache.observe(pod, deleted=False) == (KEY,)
     assert (await world.reconcile()).again is not None
     assert world.ready == ("False", "StateUnavailable")
 
@@ -218,7 +218,7 @@ async def test_the_echo_of_an_own_write_wakes_nobody(world: World):
     world.write()
     await world.reconcile()
     for found in tuple(world.kube.objects.values()):
-        assert world.cache.observe(found, deleted=False) is None
+        assert world.cache.observe(found, deleted=False) == ()
 
 
 async def test_a_deleted_agent_is_forgotten(world: World):
@@ -234,7 +234,7 @@ async def test_a_deleted_agent_is_forgotten(world: World):
 async def test_a_deployment_found_missing_has_no_facts_left(world: World):
     world.write()
     await world.reconcile()
-    assert world.cache.gone(DEPLOYMENTS, "shop", "one") == KEY
+    assert world.cache.gone(DEPLOYMENTS, "shop", "one") == (KEY,)
     entry = world.cache.get(KEY)
     assert entry is not None
     assert entry.deployment is None

@@ -36,7 +36,7 @@ def observed(cache: Cache) -> tuple[int, int]:
 def test_a_list_that_is_older_than_the_watch_brings_no_old_spec_back():
     cache = Cache()
     cache.observe(body(generation=2, version="10"), deleted=False)
-    assert cache.observe(body(generation=1, version="9"), deleted=False) is None
+    assert cache.observe(body(generation=1, version="9"), deleted=False) == ()
     entry = cache.get(KEY)
     assert entry is not None
     assert entry.agent is not None
@@ -48,13 +48,13 @@ def test_an_agent_made_anew_counts_whatever_its_version():
     cache.observe(body(version="10"), deleted=False)
     new = body(version="9")
     new["metadata"]["uid"] = "another"
-    assert cache.observe(new, deleted=False) == KEY
+    assert cache.observe(new, deleted=False) == (KEY,)
 
 
 def test_an_event_from_before_an_apply_does_not_pass_for_its_outcome():
     cache = Cache()
     cache.record_apply(KEY, DEPLOYMENTS, deployment("10", generation=2, observed=1), "digest")
-    assert cache.observe(deployment("9", generation=1, observed=1), deleted=False) is None
+    assert cache.observe(deployment("9", generation=1, observed=1), deleted=False) == ()
     assert observed(cache) == (2, 1)
 
 

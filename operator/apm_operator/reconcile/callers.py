@@ -1,0 +1,102 @@
+"""Who may call whom, by the specs as users wrote them: none of them is parsed, and any of them may be wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from apm_operator.queue import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """The other agents that a spec names.
+
+    Attributes:
+        asks: those that nodes of its workflows ask.
+        reaches: those that its pods may connect to: whom it asks, and `network.egressTo`.
+        admits: those that `network.ingressFrom` lets in.
+    """
+
+    asks: frozenset[Key] = frozenset()
+    reaches: frozenset[Key] = frozenset()
+    admits: frozenset[Key] = frozenset()
+
+
+_NONE: Final = Links()
+
+
+def links(namespace: str, spec: object) -> Links:
+    """The agents that the spec of an agent in `namespace` names."""
+    if not isinstance(spec, Mapping):
+        return _NONE
+    flows = [spec.get("workflow"), *_items(spec, "workflows")]
+    asks = frozenset(Key(namespace, name) for flow in flows for name in _asked(flow))
+    network = spec.get("network")
+    reaches = asks | frozenset(_named(namespace, network, "egressTo"))
+    return Links(asks, reaches, frozenset(_named(namespace, network, "ingressFrom")))
+
+
+def _asked(flow: object) -> Iterator[str]:
+    for node in _items(flow, "nodes"):
+        if isinstance(node, Mapping) and node.get("uses") == "agent":
+            parameters = node.get("with")
+            name = parameters.get("ref") if isinstance(parameters, Mapping) else None
+            if isinstance(name, str):
+                yield name
+
+
+def _named(namespace: str, network: object, field: str) -> Iterator[Key]:
+    for peer in _items(network, field):
+        name = peer.get("agent") if isinstance(peer, Mapping) else None
+        if isinstance(name, str):
+            yield Key(str(peer.get("namespace") or namespace), name)
+
+
+def _items(value: object, field: str) -> list[Any]:
+    found = value.get(field) if isinstance(value, Mapping) else None
+    return found if isinstance(found, list) else []
+
+
+class CallIndex:
+    """The links of all agents, and who is named by whom."""
+
+    def __init__(self) -> None:
+        self._links: dict[Key, Links] = {}
+        self._reached_by: dict[Key, set[Key]] = {}
+
+    def put(self, key: Key, new: Links) -> frozenset[Key]:
+        """An agent's spec now names these.
+
+        Returns:
+            The agents whose callers are others than before through this.
+        """
+        old = self._links.pop(key, _NONE)
+        if new != _NONE:
+            self._links[key] = new
+        for other in old.reaches - new.reaches:
+            reached_by = self._reached_by[other]
+            reached_by.discard(key)
+            if not reached_by:
+                del self._reached_by[other]
+        for other in new.reaches - old.reaches:
+            self._reached_by.setdefault(other, set()).add(key)
+        changed = old.asks ^ new.asks
+        return changed | {key} if old.admits != new.admits else changed
+
+    def drop(self, key: Key) -> frozenset[Key]:
+        """An agent is gone; see `put`."""
+        return self.put(key, _NONE)
+
+    def callers(self, key: Key) -> tuple[Key, ...]:
+        """Who may call an agent: those whose workflow asks it, and those that it lets in itself.
+
+        To be named in the other's `egressTo` is not enough: both ends have to agree.
+        """
+        asking = {other for other in self._reached_by.get(key, ()) if key in self._links[other].asks}
+        return tuple(sorted(asking | self._links.get(key, _NONE).admits))
+
+    def reached_by(self, key: Key) -> tuple[Key, ...]:
+        """The agents whose own spec makes their pods connect to this one."""
+        return tuple(sorted(self._reached_by.get(key, ())))
