@@ -21,7 +21,8 @@ from apm_operator import metrics
 from apm_operator.errors import ApiError, SettingsError, Unreachable, from_status
 from apm_operator.kinds import FIELD_MANAGER, Resource
 
-_TIMEOUT = aiohttp.ClientTimeout(total=30, sock_connect=5)
+_LONGEST_SECONDS = 30.0
+_CONNECT_SECONDS = 5.0
 PAGE = 100
 """Objects per answer of a list: a page of Deployments as dicts takes some MB."""
 _APPLY = "application/apply-patch+yaml"
@@ -63,15 +64,18 @@ async def configuration(kubeconfig: str) -> Configuration:
 class Kube:
     """One connection pool to the API server."""
 
-    def __init__(self, found: Configuration, gate: Callable[[], None] | None = None) -> None:
+    def __init__(self, found: Configuration, gate: Callable[[], float] | None = None) -> None:
         self._configuration = found
         self._tls = RESTClientObject(found).ssl_context
         self._gate = gate
         self.server: str = found.host
         self._session: aiohttp.ClientSession | None = None
 
-    def set_gate(self, gate: Callable[[], None]) -> None:
-        """Have `gate` called before every write; it raises where this process must not write any more."""
+    def set_gate(self, gate: Callable[[], float]) -> None:
+        """Have `gate` asked before every write for how many seconds it may take.
+
+        It raises where this process must not write any more.
+        """
         self._gate = gate
 
     def session(self, response_class: type[aiohttp.ClientResponse] = aiohttp.ClientResponse) -> aiohttp.ClientSession:
@@ -172,9 +176,14 @@ class Kube:
         content_type: str = _JSON,
         gated: bool = True,
     ) -> dict[str, Any]:
+        seconds = _LONGEST_SECONDS
         if gated and self._gate is not None:
-            self._gate()
-        return await self._call(verb, resource, path, body=body, query=query, content_type=content_type)
+            seconds = min(seconds, self._gate())
+            # The API server would go on with a request whose client has hung up; by this it gives up as well.
+            query = {**(query or {}), "timeout": f"{max(1, round(seconds * 1000))}ms"}
+        return await self._call(
+            verb, resource, path, body=body, query=query, content_type=content_type, seconds=seconds
+        )
 
     async def _call(
         self,
@@ -185,6 +194,7 @@ class Kube:
         body: bytes | None = None,
         query: Mapping[str, str] | None = None,
         content_type: str = _JSON,
+        seconds: float = _LONGEST_SECONDS,
     ) -> dict[str, Any]:
         if self._session is None:
             self._session = self.session()
@@ -196,7 +206,7 @@ class Kube:
                 data=body,
                 params=query,
                 headers={"Content-Type": content_type, "Accept": _JSON},
-                timeout=_TIMEOUT,
+                timeout=aiohttp.ClientTimeout(total=seconds, sock_connect=_CONNECT_SECONDS),
             ) as response:
                 code = response.status
                 raw = await response.read()

@@ -42,14 +42,16 @@ class Leader:
         self._observed: tuple[str, str] = ("", "")
         self._observed_at = 0.0
 
-    def check(self) -> None:
-        """Called before each write.
+    def remaining(self) -> float:
+        """Seconds that a write which begins now may take; asked before each.
 
         Raises:
             LeadershipLost: the last renewal is too long ago; somebody else may lead now.
         """
-        if self._renewed is None or self._clock() - self._renewed > _DEADLINE_SECONDS:
+        left = -1.0 if self._renewed is None else self._renewed + _DEADLINE_SECONDS - self._clock()
+        if left <= 0:
             raise LeadershipLost("The lease was not renewed in time")
+        return left
 
     async def acquire(self) -> None:
         """Wait until this process holds the lease."""
@@ -81,7 +83,7 @@ class Leader:
                     raise LeadershipLost(f"{self._observed[0]} has taken the lease")
             except (ApiError, TimeoutError) as error:
                 _log.warning("The lease was not renewed", error=str(error) or "no answer")
-            self.check()
+            self.remaining()
 
     async def release(self) -> None:
         """Give the lease up, so that a stand-by need not wait for its end."""

@@ -80,7 +80,7 @@ class Operator:
             if self._settings.leader_election:
                 await self._leader.acquire()
                 stack.push_async_callback(self._leader.release)
-                self._kube.set_gate(self._leader.check)
+                self._kube.set_gate(self._leader.remaining)
             else:
                 metrics.LEADER.set(1)
             self._leading = True

@@ -6,6 +6,7 @@ import asyncio
 import json
 import ssl
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -28,13 +29,18 @@ def status_answer(code: int, *, retry_after: int | None = None) -> web.Response:
 
 
 class FaultyProxy:
-    """Passes requests on, unless `fault` answers them; counts its own answers by status."""
+    """Passes requests on, unless `fault` answers them; counts its own answers by status.
+
+    A request that is `held` gets no answer; `abandoned` has the times (monotonic) at which their clients hung up.
+    """
 
     def __init__(self, plane: ControlPlane, kubeconfig: Path) -> None:
         self.kubeconfig = kubeconfig
         self.fault: Fault = lambda _: None
         self.injected: Counter[int] = Counter()
         self.deaf = False
+        self.held: Callable[[web.Request], bool] = lambda _: False
+        self.abandoned: list[float] = []
         self._plane = plane
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
@@ -42,6 +48,11 @@ class FaultyProxy:
         if answer is not None:
             self.injected[answer.status] += 1
             return answer
+        if self.held(request):
+            while request.transport is not None and not request.transport.is_closing():  # noqa: ASYNC110  tells nobody
+                await asyncio.sleep(0.05)
+            self.abandoned.append(time.monotonic())
+            return web.Response()
         headers = {name: value for name, value in request.headers.items() if name.lower() not in _HOP_BY_HOP}
         async with self._session.request(
             request.method,

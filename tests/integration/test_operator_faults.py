@@ -215,6 +215,21 @@ def test_a_leader_that_can_not_renew_ends(proxy: FaultyProxy, namespace: str, tm
         assert running.process.wait(20) == 1
 
 
+def test_no_write_outlives_the_lease(control_plane: ControlPlane, proxy: FaultyProxy, namespace: str, tmp_path: Path):
+    def no_lease(request: web.Request) -> web.Response | None:
+        return status_answer(500) if "/leases" in request.path else None
+
+    with operator(proxy.kubeconfig, namespace, tmp_path / "log", APM_LEADER_ELECTION="true") as running:
+        running.ready()
+        proxy.held = lambda request: request.method == "PATCH"
+        create(control_plane, namespace, 3)
+        cut = time.monotonic()
+        proxy.fault = no_lease
+        eventually("no write is under way", lambda: len(proxy.abandoned) >= 3, 20)
+        assert running.process.wait(20) == 1
+        assert max(proxy.abandoned) - cut < 11, "a stand-by leads 12 s after the last renewal"
+
+
 def test_it_waits_for_the_crd(control_plane: ControlPlane, proxy: FaultyProxy, namespace: str, tmp_path: Path):
     def no_group(request: web.Request) -> web.Response | None:
         return status_answer(404) if request.path.startswith("/apis/apm.valeo-neuroerp.com") else None

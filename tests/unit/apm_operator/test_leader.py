@@ -36,9 +36,9 @@ def candidate(kube: Any, clock: Clock, name: str) -> Leader:
 async def test_the_first_one_makes_the_lease_and_leads(kube: FakeKube, clock: Clock):
     one = candidate(kube, clock, "one")
     with pytest.raises(LeadershipLost):
-        one.check()
+        one.remaining()
     await one.acquire()
-    one.check()
+    one.remaining()
     assert kube.objects[AT]["spec"]["holderIdentity"] == "one"
 
 
@@ -67,11 +67,11 @@ async def test_a_renewal_starts_the_wait_anew(kube: FakeKube, clock: Clock):
 async def test_the_holder_stops_writing_before_anybody_else_may_start(kube: FakeKube, clock: Clock):
     one = candidate(kube, clock, "one")
     await one.acquire()
+    clock.now = module._DEADLINE_SECONDS - 0.5
+    assert one.remaining() == 0.5, "no write may go on for longer than the lease"
     clock.now = module._DEADLINE_SECONDS
-    one.check()
-    clock.now = module._DEADLINE_SECONDS + 0.1
     with pytest.raises(LeadershipLost):
-        one.check()
+        one.remaining()
     assert module._DEADLINE_SECONDS < module.LEASE_SECONDS
 
 
@@ -80,7 +80,7 @@ async def test_a_lease_that_was_given_up_is_free_at_once(kube: FakeKube, clock: 
     await one.acquire()
     await one.release()
     with pytest.raises(LeadershipLost):
-        one.check()
+        one.remaining()
     assert await two._try()
 
 
