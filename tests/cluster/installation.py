@@ -52,7 +52,7 @@ class Installation:
                 "--timeout=3m",
                 *_image_values("image", operator),
                 *_image_values("runtimeImage", runtime),
-                f"--set=secretReader.namespaces={{{AGENTS_NAMESPACE}}}",
+                f"--set=secrets.namespaces={{{AGENTS_NAMESPACE}}}",
                 *(f"--set={value}" for value in values),
             )
 

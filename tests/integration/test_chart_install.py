@@ -70,14 +70,16 @@ def test_plain_manifests_install(control_plane):
 
 def test_rights_of_an_operator_of_the_whole_cluster(control_plane, release, namespace):
     helm, home = release
-    values = f"crds.enabled=false,rbac.aggregate=false,secretReader.namespaces={{{namespace}}}"
+    values = f"crds.enabled=false,rbac.aggregate=false,secrets.namespaces={{{namespace}}}"
     helm("install", home, str(CHART), "--namespace", home, "--set", values)
     may = rights(control_plane, home)
     assert may("create", "apps", "deployments", "default")
     assert may("patch", GROUP, "agentdeployments", "default", subresource="status")
     assert may("get", "", "secrets", namespace)
+    assert may("patch", "", "secrets", namespace)
     assert may("update", LEASES, "leases", home, name="apm-operator")
     assert not may("get", "", "secrets", "default")
+    assert not may("patch", "", "secrets", "default")
     assert not may("list", "", "secrets", namespace)
     assert not may("patch", GROUP, "agentdeployments", "default")
     assert not may("create", "", "pods", "default")
@@ -102,7 +104,7 @@ def test_rights_of_an_operator_of_one_namespace(control_plane, release, namespac
     "values",
     [
         (),
-        ("replicas=2", "secretReader.namespaces={default}", "imagePullSecrets[0].name=registry"),
+        ("replicas=2", "secrets.namespaces={default}", "imagePullSecrets[0].name=registry"),
         ("watchNamespaces={default,kube-public}", "replicas=3", "tests.namespace=kube-public"),
         ("crds.keep=false", "tests.enabled=false", "rbac.aggregate=false", "leaderElection=false"),
         ("image.digest=sha256:" + "0" * 64, "priorityClassName=system-node-critical", "nodeSelector.disk=ssd"),

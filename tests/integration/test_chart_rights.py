@@ -35,7 +35,7 @@ def plane() -> Iterator[ControlPlane]:
         yield plane
 
 
-@pytest.mark.parametrize("values", ["secretReader.namespaces={shop}", "watchNamespaces={shop}"])
+@pytest.mark.parametrize("values", ["secrets.namespaces={shop}", "watchNamespaces={shop}"])
 def test_the_rights_are_enough(plane, tmp_path, values):
     helm = [str(gobuild.program("helm")), f"--kubeconfig={plane.kubeconfig}", f"--namespace={HOME}"]
     chart = str(REPOSITORY / "charts" / "apm-operator")

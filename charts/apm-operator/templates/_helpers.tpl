@@ -114,7 +114,17 @@ subjects:
 {{- define "apm-operator.secretRules" -}}
 - apiGroups: [""]
   resources: [secrets]
-  verbs: [get]
+  verbs: [get, create, patch, delete]
+{{- end }}
+
+{{/* The command by which a namespace's admin gives that right; NAMESPACE stands for the namespace. */}}
+{{- define "apm-operator.secretsGrant" -}}
+{{- $fullname := include "apm-operator.fullname" . -}}
+{{- $role := printf "%s-secrets --clusterrole=%s-secrets" $fullname $fullname -}}
+{{- if .Values.watchNamespaces -}}
+{{- $role = printf "%s --role=%s" $fullname $fullname -}}
+{{- end -}}
+kubectl -n NAMESPACE create rolebinding {{ $role }} --serviceaccount={{ .Release.Namespace }}:{{ include "apm-operator.serviceAccountName" . }}
 {{- end }}
 
 {{/* Values that the schema cannot refuse, since each is right on its own. */}}
@@ -122,8 +132,8 @@ subjects:
 {{- if and (gt (int .Values.replicas) 1) (not .Values.leaderElection) }}
 {{- fail "replicas is more than 1, which needs leaderElection: true" }}
 {{- end }}
-{{- if and .Values.watchNamespaces .Values.secretReader.namespaces }}
-{{- fail "secretReader.namespaces is for an operator that watches all namespaces: remove it, since watchNamespaces is set and gives the same right there" }}
+{{- if and .Values.watchNamespaces (or .Values.secrets.namespaces .Values.secrets.allNamespaces) }}
+{{- fail "secrets.namespaces and secrets.allNamespaces are for an operator that watches all namespaces: remove them, since watchNamespaces is set and gives the same right there" }}
 {{- end }}
 {{- if and .Values.watchNamespaces .Values.tests.namespace (not (has .Values.tests.namespace .Values.watchNamespaces)) }}
 {{- fail "tests.namespace must be one of watchNamespaces" }}

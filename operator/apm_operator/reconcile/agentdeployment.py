@@ -157,7 +157,7 @@ class Reconciler:
                 agent.uid,
                 "SecretNotReadable",
                 f"The operator may not read Secret {names}: a rotation will not roll the pods. "
-                f"Add the namespace {key.namespace} to the chart's secretReader.namespaces.",
+                f"Add the namespace {key.namespace} to the chart's secrets.namespaces.",
             )
         return made, secrets
 

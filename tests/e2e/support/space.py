@@ -19,7 +19,7 @@ _RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
 
 @dataclass(frozen=True)
 class Space:
-    """A namespace that enforces Pod Security `restricted`, in which the operator may read Secrets."""
+    """A namespace that enforces Pod Security `restricted`, in which the operator may use Secrets."""
 
     cluster: Installation
     name: str
@@ -31,8 +31,8 @@ class Space:
         self.kubectl(
             "create",
             "rolebinding",
-            "apm-operator-secret-reader",
-            "--clusterrole=apm-operator-secret-reader",
+            "apm-operator-secrets",
+            "--clusterrole=apm-operator-secrets",
             f"--serviceaccount={OPERATOR_NAMESPACE}:apm-operator",
         )
         self.cluster.copy_mongodb_secret(self.name)

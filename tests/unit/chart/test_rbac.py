@@ -10,11 +10,16 @@ Right = tuple[str, str, str]
 
 
 def test_an_operator_of_the_whole_cluster(render):
-    items = render("secretReader.namespaces={shop}")
+    items = render("secrets.namespaces={shop}")
     assert rights(find(items, "ClusterRole", "apm-operator")) == documented("In the namespaces that it watches")
-    assert rights(find(items, "ClusterRole", "apm-operator-secret-reader")) == documented("Secrets")
-    assert bound(items, "apm-operator-secret-reader") == [("RoleBinding", "shop")]
+    assert rights(find(items, "ClusterRole", "apm-operator-secrets")) == documented("Secrets")
+    assert bound(items, "apm-operator-secrets") == [("RoleBinding", "shop")]
     assert bound(items, "apm-operator") == [("ClusterRoleBinding", None)]
+
+
+def test_secrets_of_all_namespaces_by_an_explicit_value(render):
+    assert bound(render("secrets.allNamespaces=true"), "apm-operator-secrets") == [("ClusterRoleBinding", None)]
+    assert bound(render(), "apm-operator-secrets") == []
 
 
 def test_an_operator_of_some_namespaces(render):
@@ -46,7 +51,7 @@ def test_no_rule_holds_a_wildcard(render):
 
 
 def test_every_binding_is_to_the_operator_itself(render):
-    for item in render("secretReader.namespaces={shop}", "tests.enabled=false"):
+    for item in render("secrets.namespaces={shop}", "tests.enabled=false"):
         if item["kind"].endswith("RoleBinding"):
             assert item["subjects"] == [{"kind": "ServiceAccount", "name": "apm-operator", "namespace": "apm-system"}]
 

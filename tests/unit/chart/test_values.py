@@ -38,7 +38,8 @@ def test_the_schema_refuses(template, value, message):
     ("values", "message"),
     [
         (("replicas=2", "leaderElection=false"), "needs leaderElection: true"),
-        (("watchNamespaces={a}", "secretReader.namespaces={b}"), "remove it, since watchNamespaces is set"),
+        (("watchNamespaces={a}", "secrets.namespaces={b}"), "remove them, since watchNamespaces is set"),
+        (("watchNamespaces={a}", "secrets.allNamespaces=true"), "remove them, since watchNamespaces is set"),
         (("watchNamespaces={a}", "tests.namespace=b"), "tests.namespace must be one of watchNamespaces"),
     ],
 )
