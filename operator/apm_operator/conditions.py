@@ -14,6 +14,7 @@ PROGRESSING: Final = "Progressing"
 ROLLING_OUT: Final = "RollingOut"
 SUSPENDED: Final = "Suspended"
 SECRET_MISSING: Final = "SecretMissing"  # noqa: S105  a reason, not a password
+CONFIG_MAP_MISSING: Final = "ConfigMapMissing"
 IMAGE_PULL_FAILED: Final = "ImagePullFailed"
 WORKFLOW_INVALID: Final = "WorkflowInvalid"
 SPEC_INVALID: Final = "SpecInvalid"

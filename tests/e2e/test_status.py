@@ -15,7 +15,7 @@ def test_a_missing_secret_is_named_and_making_it_is_enough(space: Space) -> None
     space.apply(agent("needy", env=[token]))
     condition = space.until_reason("needy", "SecretMissing")
     assert condition["status"] == "False"
-    assert "key main of Secret tokens" in condition["message"]
+    assert "Secret tokens with key main is missing" in condition["message"]
     assert "SecretMissing" in _event_reasons(space)
 
     space.apply(secret("tokens", main="abc"))

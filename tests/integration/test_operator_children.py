@@ -178,7 +178,10 @@ def test_a_wrong_workflow_is_told_and_a_right_one_goes_on(shop: Shop, made: Oper
 def test_a_secret_is_missed_found_and_its_rotation_rolls_the_pods(shop: Shop, running: Operator):
     shop.apply(state=STATE)
     shop.becomes("SecretMissing")
-    shop.kubectl("create", "secret", "generic", "apm-mongodb", "--from-literal=uri=mongodb://user:very-secret@x")
+    shop.kubectl("create", "secret", "generic", "apm-mongodb", "--from-literal=other=1")
+    eventually("the key is missed", lambda: "has no key uri" in json.dumps(shop.get("agent")["status"]))
+    mend = '--patch={"stringData":{"uri":"mongodb://user:very-secret@x"}}'
+    shop.kubectl("patch", "secret", "apm-mongodb", "--type=merge", mend)
     shop.becomes("Progressing")
 
     def mark() -> str:
@@ -193,6 +196,22 @@ def test_a_secret_is_missed_found_and_its_rotation_rolls_the_pods(shop: Shop, ru
     running.idle()
     assert "very-secret" not in running.log.read_text()
     assert "very-secret" not in shop.kubectl("get", "agent,deployment,configmap,events", "--output=yaml")
+
+
+def test_a_config_map_of_the_environment_is_missed_found_and_its_change_rolls_the_pods(shop: Shop, running: Operator):
+    size = {"name": "SIZE", "valueFrom": {"configMapKeyRef": {"name": "sizes", "key": "main"}}}
+    shop.apply(envFrom=[{"configMapRef": {"name": "common"}}], env=[size])
+    shop.becomes("ConfigMapMissing")
+    shop.kubectl("create", "configmap", "common", "--from-literal=COLOUR=blue")
+    shop.kubectl("create", "configmap", "sizes", "--from-literal=other=1")
+    eventually("a key is missed", lambda: "has no key main" in json.dumps(shop.get("agent")["status"]))
+    # What the message says mends it.
+    shop.kubectl("patch", "configmap", "sizes", "--type=merge", '--patch={"data":{"main":"VALUE"}}')
+    shop.becomes("Progressing")
+    first = shop.template()
+    shop.kubectl("patch", "configmap", "common", '--patch={"data":{"COLOUR":"red"}}')
+    eventually("the pods are rolled", lambda: shop.template() != first)
+    running.idle()
 
 
 def test_suspend_leaves_everything_as_it_is(shop: Shop, made: Operator):

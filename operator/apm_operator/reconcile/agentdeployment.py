@@ -156,14 +156,14 @@ class Reconciler:
                 key,
                 agent.uid,
                 "SecretNotReadable",
-                f"The operator may not read Secret {names}: a rotation will not roll the pods. "
+                f"The operator may not read {names}: a rotation will not roll the pods. "
                 f"Add the namespace {key.namespace} to the chart's secrets.namespaces.",
             )
         return made, secrets
 
     async def _verdict(self, key: Key, entry: Entry, made: Plan, secrets: Findings) -> tuple[Verdict, float | None]:
-        if secrets.missing:
-            return assess.missing_secrets(secrets.missing, key.namespace), None
+        if secrets.missing or secrets.incomplete:
+            return assess.missing(secrets, key.namespace), None
         newest = {name: pod for name, pod in entry.pods.items() if pod.config == made.config_hash}
         unready = await self.prober.reasons(newest)
         waiting = any(pod.running and not pod.ready and not pod.deleting for pod in newest.values())

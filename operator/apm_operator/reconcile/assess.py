@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -9,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from apm_operator import conditions as c
 from apm_operator.conditions import Verdict
 from apm_operator.errors import ApiError, Forbidden, Invalid, QuotaExceeded
+from apm_operator.kinds import SECRETS
 from apm_operator.manifests.deployment import PROGRESS_DEADLINE_SECONDS
 
 if TYPE_CHECKING:
     from apm_operator.reconcile.facts import DeploymentFacts, PodFacts
-    from apm_operator.reconcile.secrets import SecretUse
+    from apm_operator.reconcile.secrets import Findings, SecretUse
 
 _PULL_REASONS = frozenset({"ErrImagePull", "ImagePullBackOff", "InvalidImageName", "ErrImageNeverPull"})
 _CRASH_REASONS = frozenset({"CrashLoopBackOff", "RunContainerError", "CreateContainerError"})
@@ -51,24 +53,50 @@ def name_taken(kind: str, name: str) -> Verdict:
     )
 
 
-def missing_secrets(missing: Iterable[SecretUse], namespace: str) -> Verdict:
-    """Pods can't start without these."""
-    told = []
-    for use in sorted(missing):
-        what = f"key {use.key} of Secret {use.name}" if use.key else f"Secret {use.name}"
-        key = use.key or "KEY"
-        told.append(
-            f"{what} is missing (kubectl -n {namespace} create secret generic {use.name} "
-            f"--from-literal={key}=VALUE makes it)"
-        )
-    return Verdict.problem(c.SECRET_MISSING, "; ".join(told))
+def missing(findings: Findings, namespace: str) -> Verdict:
+    """Pods can't start without the Secrets and ConfigMaps, or keys of them, that are not there."""
+    absent = _by_object(findings.missing)
+    told = [_absent(kind, name, keys, namespace) for (kind, name), keys in absent.items()]
+    lacking = _by_object(findings.incomplete)
+    told += [_lacking(kind, name, keys, namespace) for (kind, name), keys in lacking.items()]
+    secret = any(kind == SECRETS.kind for kind, _ in (*absent, *lacking))
+    return Verdict.problem(c.SECRET_MISSING if secret else c.CONFIG_MAP_MISSING, "; ".join(told))
+
+
+def _by_object(uses: Iterable[SecretUse]) -> dict[tuple[str, str], list[str]]:
+    keys: dict[tuple[str, str], list[str]] = {}
+    for use in sorted(uses):
+        named = keys.setdefault((use.kind, use.name), [])
+        if use.key and use.key not in named:
+            named.append(use.key)
+    return keys
+
+
+def _absent(kind: str, name: str, keys: list[str], namespace: str) -> str:
+    what = f"{kind} {name}" + (f" with {_keys(keys)}" if keys else "")
+    command = "secret generic" if kind == SECRETS.kind else "configmap"
+    values = " ".join(f"--from-literal={key}=VALUE" for key in keys or ["KEY"])
+    return f"{what} is missing (kubectl -n {namespace} create {command} {name} {values} makes it)"
+
+
+def _lacking(kind: str, name: str, keys: list[str], namespace: str) -> str:
+    field = "stringData" if kind == SECRETS.kind else "data"
+    patch = json.dumps({field: dict.fromkeys(keys, "VALUE")}, separators=(",", ":"))
+    return (
+        f"{kind} {name} is there, but has no {_keys(keys)} "
+        f"(kubectl -n {namespace} patch {kind.lower()} {name} --type=merge --patch='{patch}' adds what is missing)"
+    )
+
+
+def _keys(keys: list[str]) -> str:
+    return ("key " if len(keys) == 1 else "keys ") + ", ".join(keys)
 
 
 def with_unread_secrets(verdict: Verdict, names: Iterable[str]) -> Verdict:
     """Pods that are not there yet may wait for a Secret that the operator has no right to look at."""
     if verdict.reason != c.ROLLING_OUT:
         return verdict
-    hint = f"The operator may not read Secret {', '.join(names)}: if pods stay in ContainerCreating, is it there?"
+    hint = f"The operator may not read {', '.join(names)}: if pods stay in ContainerCreating, is it there?"
     return replace(verdict, message=f"{verdict.message} {hint}")
 
 

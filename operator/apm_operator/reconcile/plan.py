@@ -13,7 +13,7 @@ from agent_runtime.spec.checks import check
 from agent_runtime.spec.mermaid import mermaid
 from agent_runtime.spec.node import AgentNode
 from agent_runtime.spec.secret import SecretKeyRef
-from apm_operator.kinds import APPLIED_HASH, BY_KIND, Resource
+from apm_operator.kinds import APPLIED_HASH, BY_KIND, CONFIG_MAPS, SECRETS, Resource
 from apm_operator.manifests import configmap, deployment, poddisruptionbudget, service, serviceaccount
 from apm_operator.manifests.agent import Agent, canonical, digest, service_url
 from apm_operator.reconcile.secrets import SecretUse
@@ -77,9 +77,9 @@ class Images:
 
 
 def secret_uses(spec: AgentDeploymentSpec, mounted: Iterable[SecretKeyRef]) -> frozenset[SecretUse]:
-    """The Secrets whose content decides what the pods do: those they mount, and those of their environment."""
+    """The Secrets and ConfigMaps whose content decides what the pods do: mounted ones and those of the environment."""
     uses = {SecretUse(ref.name, ref.key) for ref in mounted}
-    uses.update(_secrets_of_environment(spec))
+    uses.update(_environment(spec))
     return frozenset(uses)
 
 
@@ -100,14 +100,15 @@ def _references(value: Any) -> Iterator[SecretKeyRef]:
             yield from _references(item)
 
 
-def _secrets_of_environment(spec: AgentDeploymentSpec) -> Iterator[SecretUse]:
-    for variable in spec.env:
-        source = variable.value_from
-        if source is not None and (ref := source.secret_key_ref) is not None:
-            yield SecretUse(ref.name, ref.key, bool(ref.optional))
+def _environment(spec: AgentDeploymentSpec) -> Iterator[SecretUse]:
+    for source in (variable.value_from for variable in spec.env if variable.value_from is not None):
+        for kind, key in ((SECRETS.kind, source.secret_key_ref), (CONFIG_MAPS.kind, source.config_map_key_ref)):
+            if key is not None:
+                yield SecretUse(key.name, key.key, bool(key.optional), kind)
     for origin in spec.env_from:
-        if (secret := origin.secret_ref) is not None:
-            yield SecretUse(secret.name, "", bool(secret.optional))
+        for kind, whole in ((SECRETS.kind, origin.secret_ref), (CONFIG_MAPS.kind, origin.config_map_ref)):
+            if whole is not None:
+                yield SecretUse(whole.name, "", bool(whole.optional), kind)
 
 
 def make(

@@ -1,4 +1,4 @@
-"""The Secrets that agents refer to: read by name, never listed, and only digests of their values are kept."""
+"""The Secrets and ConfigMaps that agents refer to: read by name, never listed, and only digests of values are kept."""
 
 from __future__ import annotations
 
@@ -12,39 +12,56 @@ from typing import NamedTuple
 import structlog
 
 from apm_operator.errors import ApiError, Forbidden, NotFound
-from apm_operator.kinds import SECRETS
+from apm_operator.kinds import CONFIG_MAPS, SECRETS
 from apm_operator.kube import Kube
 from apm_operator.queue import Key
 
 _ROUNDS = 10_000
 _POLLS_AT_ONCE = 4
+_RESOURCES = {resource.kind: resource for resource in (SECRETS, CONFIG_MAPS)}
 
 _log = structlog.stdlib.get_logger(__name__)
 
 
 class SecretUse(NamedTuple):
-    """A key of a Secret that an agent's pods need; `key=""` means all keys."""
+    """A key of a Secret or ConfigMap that an agent's pods need; `key=""` means all keys."""
 
     name: str
     key: str
     optional: bool = False
+    kind: str = SECRETS.kind
+
+
+class At(NamedTuple):
+    """Names one Secret or ConfigMap."""
+
+    kind: str
+    namespace: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a pass learns about an agent's Secrets: the combined digest, and what is wrong."""
+    """What a pass learns about an agent's Secrets: the combined digest, and what is wrong.
+
+    Attributes:
+        missing: uses of objects that are not there.
+        incomplete: uses of keys that an object which is there does not have.
+        unreadable: kind and name of each that the operator has no right to.
+    """
 
     fingerprint: str = ""
     missing: tuple[SecretUse, ...] = ()
+    incomplete: tuple[SecretUse, ...] = ()
     unreadable: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
 class _Secret:
-    """A Secret as last read.
+    """A Secret or ConfigMap as last read.
 
     Attributes:
-        keys: quick digest of each key's value, to notice changes by; None where the Secret does not exist.
+        keys: quick digest of each key's value, to notice changes by; None where the object does not exist.
         shown: slow digest of each use so far, by key; "" stands for all keys.
     """
 
@@ -58,12 +75,12 @@ class _Secret:
 
 
 class Secrets:
-    """All Secrets that are referred to, each read once for all agents that use it."""
+    """All Secrets and ConfigMaps that are referred to, each read once for all agents that use it."""
 
     def __init__(self, kube: Kube) -> None:
         self._kube = kube
-        self._secrets: dict[tuple[str, str], _Secret] = {}
-        self._by_user: dict[Key, set[tuple[str, str]]] = {}
+        self._secrets: dict[At, _Secret] = {}
+        self._by_user: dict[Key, set[At]] = {}
 
     async def look(self, key: Key, uses: Iterable[SecretUse]) -> Findings:
         """The state of the Secrets that an agent uses; only one that is new is read now.
@@ -73,26 +90,28 @@ class Secrets:
         """
         digests: list[str] = []
         missing: list[SecretUse] = []
+        incomplete: list[SecretUse] = []
         unreadable: set[str] = set()
         for use in sorted(set(uses)):
-            secret = self._secrets.setdefault((key.namespace, use.name), _Secret())
+            at = _at(key, use)
+            secret = self._secrets.setdefault(at, _Secret())
             if not secret.read:
                 async with secret.lock:
                     if not secret.read:
-                        await self._read(key.namespace, use.name, secret)
+                        await self._read(at, secret)
             if secret.forbidden:
-                unreadable.add(use.name)
+                unreadable.add(f"{use.kind} {use.name}")
             elif secret.keys is None or (use.key and use.key not in secret.keys):
                 if not use.optional:
-                    missing.append(use)
+                    (missing if secret.keys is None else incomplete).append(use)
             else:
-                digests.append(f"{use.name}/{use.key}={_shown(secret, secret.keys, use.key)}")
+                digests.append(f"{_mark(use)}={_shown(secret, secret.keys, use.key)}")
         fingerprint = hashlib.sha256("\n".join(digests).encode()).hexdigest()[:10] if digests else ""
-        return Findings(fingerprint, tuple(missing), tuple(sorted(unreadable)))
+        return Findings(fingerprint, tuple(missing), tuple(incomplete), tuple(sorted(unreadable)))
 
     def keep(self, key: Key, uses: Iterable[SecretUse]) -> None:
-        """An agent uses these Secrets and no others; one that nobody uses is read no more."""
-        names = {(key.namespace, use.name) for use in uses}
+        """An agent uses these and no others; one that nobody uses is read no more."""
+        names = {_at(key, use) for use in uses}
         for at in self._by_user.get(key, set()) - names:
             secret = self._secrets[at]
             secret.users.discard(key)
@@ -110,15 +129,15 @@ class Secrets:
         self.keep(key, ())
 
     async def poll(self, every: float, changed: Callable[[Key], None]) -> None:
-        """Read every Secret anew each `every` seconds; `changed` is told of the agents that use a changed one."""
+        """Read each anew every `every` seconds; `changed` is told of the agents that use a changed one."""
         gate = asyncio.Semaphore(_POLLS_AT_ONCE)
 
-        async def one(at: tuple[str, str], secret: _Secret) -> None:
+        async def one(at: At, secret: _Secret) -> None:
             async with gate, secret.lock:
                 try:
-                    news = await self._read(*at, secret)
+                    news = await self._read(at, secret)
                 except ApiError as error:
-                    _log.warning("A Secret could not be read", namespace=at[0], secret=at[1], error=str(error))
+                    _log.warning(f"A {at.kind} could not be read", namespace=at.namespace, of=at.name, error=str(error))
                     return
             if news:
                 for key in tuple(secret.users):
@@ -128,11 +147,11 @@ class Secrets:
             await asyncio.sleep(every)
             await asyncio.gather(*(one(at, secret) for at, secret in tuple(self._secrets.items())))
 
-    async def _read(self, namespace: str, name: str, secret: _Secret) -> bool:
-        """Read one Secret; whether something that matters is new."""
+    async def _read(self, at: At, secret: _Secret) -> bool:
+        """Read one object; whether something that matters is new."""
         before = (secret.keys, secret.forbidden)
         try:
-            body = await self._kube.get(SECRETS, namespace, name)
+            body = await self._kube.get(_RESOURCES[at.kind], at.namespace, at.name)
         except NotFound:
             secret.version, secret.keys, secret.forbidden = "", None, False
         except Forbidden:
@@ -141,14 +160,21 @@ class Secrets:
             if body["metadata"]["resourceVersion"] != secret.version:
                 salt = body["metadata"]["uid"].encode()
                 data = body.get("data") or {}
-                secret.keys = {
-                    each: hashlib.sha256(salt + base64.b64decode(data[each])).digest() for each in sorted(data)
-                }
+                decode = base64.b64decode if at.kind == SECRETS.kind else str.encode
+                secret.keys = {each: hashlib.sha256(salt + decode(data[each])).digest() for each in sorted(data)}
                 secret.shown = {}
                 secret.version = body["metadata"]["resourceVersion"]
             secret.forbidden = False
         first, secret.read = not secret.read, True
         return first or before != (secret.keys, secret.forbidden)
+
+
+def _at(key: Key, use: SecretUse) -> At:
+    return At(use.kind, key.namespace, use.name)
+
+
+def _mark(use: SecretUse) -> str:
+    return f"{use.name}/{use.key}" if use.kind == SECRETS.kind else f"{use.kind} {use.name}/{use.key}"
 
 
 def _shown(secret: _Secret, keys: dict[str, bytes], key: str) -> str:

@@ -6,6 +6,7 @@ import pytest
 
 from apm_operator import errors
 from apm_operator.kinds import AGENTS
+from apm_operator.reconcile.secrets import At
 from unit.apm_operator.world import STATE, World
 
 
@@ -15,8 +16,8 @@ async def test_a_missing_secret_is_told_and_its_coming_rolls_the_pods(world: Wor
     assert world.ready == ("False", "SecretMissing")
     assert world.kube.kinds()["Deployment"] == 1
     world.secret("mongodb://x")
-    secret = world.secrets._secrets["shop", "apm-mongodb"]
-    assert await world.secrets._read("shop", "apm-mongodb", secret)
+    at = At("Secret", "shop", "apm-mongodb")
+    assert await world.secrets._read(at, world.secrets._secrets[at])
     await world.reconcile()
     assert world.ready == ("Unknown", "Progressing")
     template = world.kube.objects["Deployment", "shop", "one"]["spec"]["template"]

@@ -5,7 +5,7 @@ import pytest
 from apm_operator import errors
 from apm_operator.reconcile import assess
 from apm_operator.reconcile.facts import DeploymentFacts, PodFacts
-from apm_operator.reconcile.secrets import SecretUse
+from apm_operator.reconcile.secrets import Findings, SecretUse
 
 DONE = DeploymentFacts(generation=1, observed_generation=1, wanted=2, replicas=2, updated=2, ready=2, available=2)
 ROLLING = DeploymentFacts(generation=1, observed_generation=1, wanted=2, replicas=2, updated=1, available=1)
@@ -86,15 +86,34 @@ def test_what_a_refusal_means(error: errors.ApiError, reason: str, work: str):
     assert (verdict.ready, verdict.reason, verdict.work) == ("False", reason, work)
 
 
-def test_a_missing_secret_is_named_with_what_would_make_it():
-    verdict = assess.missing_secrets([SecretUse("llm", "api-key")], "shop")
+def test_a_missing_secret_is_named_with_the_one_command_that_makes_it():
+    verdict = assess.missing(Findings(missing=(SecretUse("llm", "user"), SecretUse("llm", "api-key"))), "shop")
     assert verdict.reason == "SecretMissing"
-    assert "key api-key of Secret llm is missing" in verdict.message
-    assert "kubectl -n shop create secret generic llm --from-literal=api-key=VALUE" in verdict.message
+    assert "Secret llm with keys api-key, user is missing" in verdict.message
+    command = "kubectl -n shop create secret generic llm --from-literal=api-key=VALUE --from-literal=user=VALUE"
+    assert verdict.message.count("kubectl") == verdict.message.count(command) == 1
+
+
+def test_a_key_that_a_secret_lacks_is_added_to_it_and_not_by_making_the_secret_again():
+    verdict = assess.missing(Findings(incomplete=(SecretUse("llm", "api-key"),)), "shop")
+    assert verdict.reason == "SecretMissing"
+    assert "Secret llm is there, but has no key api-key" in verdict.message
+    assert """patch secret llm --type=merge --patch='{"stringData":{"api-key":"VALUE"}}'""" in verdict.message
+    assert "create" not in verdict.message
+
+
+def test_a_missing_config_map_has_a_reason_of_its_own():
+    use = SecretUse("common", "", kind="ConfigMap")
+    verdict = assess.missing(Findings(missing=(use,)), "shop")
+    assert verdict.reason == "ConfigMapMissing"
+    assert "kubectl -n shop create configmap common --from-literal=KEY=VALUE" in verdict.message
+    assert assess.missing(Findings(missing=(use, SecretUse("llm", ""))), "shop").reason == "SecretMissing"
+    lacking = assess.missing(Findings(incomplete=(SecretUse("common", "a", kind="ConfigMap"),)), "shop")
+    assert """patch configmap common --type=merge --patch='{"data":{"a":"VALUE"}}'""" in lacking.message
 
 
 def test_a_roll_out_that_waits_says_which_secret_could_not_be_looked_at():
-    assert "may not read Secret llm" in assess.with_unread_secrets(observed(ROLLING), ["llm"]).message
+    assert "may not read Secret llm" in assess.with_unread_secrets(observed(ROLLING), ["Secret llm"]).message
     assert assess.with_unread_secrets(observed(DONE), ["llm"]) == observed(DONE)
 
 

@@ -124,6 +124,15 @@ def test_every_secret_that_decides_what_pods_do_is_known():
     }
 
 
+def test_every_config_map_of_the_environment_is_known():
+    size = {"name": "SIZE", "valueFrom": {"configMapKeyRef": {"name": "sizes", "key": "main", "optional": True}}}
+    read = AgentDeployment.parse(body(env=[size], envFrom=[{"configMapRef": {"name": "common"}}])).spec
+    assert secret_uses(read, ()) == {
+        SecretUse("sizes", "main", optional=True, kind="ConfigMap"),
+        SecretUse("common", "", kind="ConfigMap"),
+    }
+
+
 def test_a_wrong_workflow_has_no_manifests_and_says_why():
     made = plan(workflow=WORKFLOW | {"start": "nowhere"})
     assert made.manifests == ()

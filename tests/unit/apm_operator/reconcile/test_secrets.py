@@ -61,3 +61,24 @@ async def test_a_secret_of_many_keys_costs_one_slow_digest(monkeypatch: pytest.M
     assert len(slow) == 1
     await look(known, "")
     assert len(slow) == 2
+
+
+async def test_a_config_map_counts_beside_a_secret_of_the_same_name():
+    known = secrets(a="1")
+    kube: Any = known._kube
+    shared = [SecretUse("llm", "a"), SecretUse("llm", "a", kind="ConfigMap")]
+    assert (await known.look(KEY, shared)).missing == (shared[1],)
+    prints = {(await known.look(KEY, shared)).fingerprint}
+    for version, value in enumerate(("1", "2")):
+        kube.objects["ConfigMap", "shop", "llm"] = {
+            "metadata": {"name": "llm", "namespace": "shop", "uid": "c", "resourceVersion": str(version)},
+            "data": {"a": value},
+        }
+        prints.add((await Secrets(kube).look(KEY, shared)).fingerprint)
+    assert len(prints) == 3
+
+
+async def test_a_key_that_is_missing_is_told_from_a_secret_that_is():
+    known = secrets(a="1")
+    found = await known.look(KEY, [SecretUse("llm", "b"), SecretUse("other", "b"), SecretUse("no", "b", optional=True)])
+    assert (found.missing, found.incomplete) == ((SecretUse("other", "b"),), (SecretUse("llm", "b"),))
