@@ -19,7 +19,6 @@ from apm_operator.errors import ApiError, Conflict, LeadershipLost, NotFound
 from apm_operator.kinds import LEASES
 from apm_operator.kube import Kube
 
-LEASE_NAME = "apm-operator"
 LEASE_SECONDS = 12
 """After this long without a renewal the lease is free. A stand-by looks every second, so it leads within 15 s."""
 _DEADLINE_SECONDS = 10
@@ -33,9 +32,12 @@ _log = structlog.stdlib.get_logger(__name__)
 class Leader:
     """This process's claim to the lease."""
 
-    def __init__(self, kube: Kube, namespace: str, identity: str, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, kube: Kube, namespace: str, name: str, identity: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self._kube = kube
         self._namespace = namespace
+        self._name = name
         self._identity = identity
         self._clock = clock
         self._renewed: float | None = None
@@ -68,7 +70,7 @@ class Leader:
                 told = waiting
             await asyncio.sleep(_POLL_SECONDS)
         metrics.LEADER.set(1)
-        _log.info("leading", lease=f"{self._namespace}/{LEASE_NAME}", identity=self._identity)
+        _log.info("leading", lease=f"{self._namespace}/{self._name}", identity=self._identity)
 
     async def keep(self) -> None:
         """Renew for as long as it works.
@@ -92,10 +94,10 @@ class Leader:
         self._renewed = None
         metrics.LEADER.set(0)
         try:
-            lease = await self._kube.get(LEASES, self._namespace, LEASE_NAME)
+            lease = await self._kube.get(LEASES, self._namespace, self._name)
             if lease["spec"].get("holderIdentity") == self._identity:
                 lease["spec"] |= {"holderIdentity": "", "leaseDurationSeconds": 1}
-                await self._kube.replace(LEASES, self._namespace, LEASE_NAME, lease, gated=False)
+                await self._kube.replace(LEASES, self._namespace, self._name, lease, gated=False)
         except ApiError as error:
             _log.warning("The lease was not given up; it ends by itself", error=str(error))
 
@@ -103,9 +105,9 @@ class Leader:
         started = self._clock()
         now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
         try:
-            lease = await self._kube.get(LEASES, self._namespace, LEASE_NAME)
+            lease = await self._kube.get(LEASES, self._namespace, self._name)
         except NotFound:
-            lease = _new_lease(self._namespace)
+            lease = self._new_lease()
             lease["spec"] = self._claim(now, {})
             try:
                 await self._kube.create(LEASES, self._namespace, lease, gated=False)
@@ -118,7 +120,7 @@ class Leader:
             return False
         lease["spec"] = self._claim(now, spec)
         try:
-            await self._kube.replace(LEASES, self._namespace, LEASE_NAME, lease, gated=False)
+            await self._kube.replace(LEASES, self._namespace, self._name, lease, gated=False)
         except Conflict:
             return False
         self._renewed = started
@@ -144,10 +146,9 @@ class Leader:
             "leaseTransitions": int(before.get("leaseTransitions") or 0) + (0 if mine else 1),
         }
 
-
-def _new_lease(namespace: str) -> dict[str, Any]:
-    return {
-        "apiVersion": LEASES.api_version,
-        "kind": LEASES.kind,
-        "metadata": {"name": LEASE_NAME, "namespace": namespace},
-    }
+    def _new_lease(self) -> dict[str, Any]:
+        return {
+            "apiVersion": LEASES.api_version,
+            "kind": LEASES.kind,
+            "metadata": {"name": self._name, "namespace": self._namespace},
+        }

@@ -46,7 +46,7 @@ class Operator:
         self._queue = WorkQueue(asyncio.get_running_loop())
         self._secrets = Secrets(kube)
         self._prober = HttpProber()
-        self._leader = Leader(kube, settings.operator_namespace, settings.identity)
+        self._leader = Leader(kube, settings.operator_namespace, settings.lease_name, settings.identity)
         self._monitor: WatchMonitor | None = None
         self._controller = Controller(
             kube,

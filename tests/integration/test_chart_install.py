@@ -77,13 +77,13 @@ def test_rights_of_an_operator_of_the_whole_cluster(control_plane, release, name
     assert may("patch", GROUP, "agentdeployments", "default", subresource="status")
     assert may("get", "", "secrets", namespace)
     assert may("patch", "", "secrets", namespace)
-    assert may("update", LEASES, "leases", home, name="apm-operator")
+    assert may("update", LEASES, "leases", home, name=f"{home}-apm-operator")
     assert not may("get", "", "secrets", "default")
     assert not may("patch", "", "secrets", "default")
     assert not may("list", "", "secrets", namespace)
     assert not may("patch", GROUP, "agentdeployments", "default")
     assert not may("create", "", "pods", "default")
-    assert not may("update", LEASES, "leases", "default", name="apm-operator")
+    assert not may("update", LEASES, "leases", "default", name=f"{home}-apm-operator")
     assert not may("update", LEASES, "leases", home, name="another")
 
 

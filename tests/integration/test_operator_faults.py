@@ -205,6 +205,24 @@ def test_a_stand_by_takes_over(
             all_made(control_plane, namespace, 2)
 
 
+def test_two_installations_in_one_namespace_lead_each(control_plane: ControlPlane, namespace: str, tmp_path: Path):
+    kubeconfig, election = control_plane.kubeconfig, {"APM_LEADER_ELECTION": "true"}
+    other = namespace + "-other"
+    control_plane.kubectl("create", "namespace", other)
+    with (
+        operator(kubeconfig, namespace, tmp_path / "one", APM_LEASE_NAME="one", **election) as one,
+        operator(
+            kubeconfig, other, tmp_path / "two", APM_LEASE_NAME="two", APM_OPERATOR_NAMESPACE=namespace, **election
+        ) as two,
+    ):
+        eventually("both lead", lambda: leads(one) and leads(two))
+        create(control_plane, namespace, 2)
+        create(control_plane, other, 2)
+        all_made(control_plane, namespace, 2)
+        all_made(control_plane, other, 2)
+    control_plane.kubectl("delete", "namespace", other, "--wait=false")
+
+
 def test_a_leader_that_can_not_renew_ends(proxy: FaultyProxy, namespace: str, tmp_path: Path):
     def no_lease(request: web.Request) -> web.Response | None:
         return status_answer(500) if "/leases" in request.path else None

@@ -30,7 +30,7 @@ def clock() -> Clock:
 
 
 def candidate(kube: Any, clock: Clock, name: str) -> Leader:
-    return Leader(kube, "system", name, clock)
+    return Leader(kube, "system", "apm-operator", name, clock)
 
 
 async def test_the_first_one_makes_the_lease_and_leads(kube: FakeKube, clock: Clock):
@@ -128,3 +128,10 @@ async def test_a_holder_that_can_not_renew_ends(kube: FakeKube, clock: Clock, mo
     clock.now = module._DEADLINE_SECONDS + 1
     with pytest.raises(LeadershipLost):
         await one.keep()
+
+
+async def test_two_installations_do_not_wait_for_each_other(kube: Any, clock: Clock):
+    await candidate(kube, clock, "one").acquire()
+    other = Leader(kube, "system", "other-release", "two", clock)
+    assert await other._try()
+    other.remaining()

@@ -39,6 +39,14 @@ def test_the_lease(render):
     assert [rule["resourceNames"] for rule in named] == [["apm-operator"]]
 
 
+def test_two_releases_in_one_namespace_have_a_lease_each(render):
+    items = render("fullnameOverride=second")
+    role = find(items, "Role", "second-leader", "apm-system")
+    env = find(items, "Deployment", "second", "apm-system")["spec"]["template"]["spec"]["containers"][0]["env"]
+    assert {"name": "APM_LEASE_NAME", "value": "second"} in env
+    assert [rule["resourceNames"] for rule in role["rules"] if "resourceNames" in rule] == [["second"]]
+
+
 def test_without_an_election_there_is_no_right_to_leases(render):
     assert not [item for item in render("leaderElection=false") if "leader" in item["metadata"]["name"]]
 
