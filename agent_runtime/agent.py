@@ -11,7 +11,7 @@ from uuid import NAMESPACE_URL, uuid5
 import structlog
 
 from agent_runtime import outbound
-from agent_runtime.errors import CallError, UnavailableError
+from agent_runtime.errors import CallError, ConflictError, UnavailableError
 from agent_runtime.metrics import Metrics
 from agent_runtime.runs.executor import Executor, Limits
 from agent_runtime.runs.input import check_input
@@ -125,7 +125,7 @@ class Agent:
 
     async def sweep(self) -> None:
         """Removes threads past their time to live, and left-over threads of stateless runs."""
-        if self._runs is None:
+        if self._worker is None:
             return
         state = self.config.spec.state
         old: dict[str, datetime] = {}
@@ -136,17 +136,19 @@ class Agent:
         limit = now() - _TEMPORARY_LIFE
         stateless = await self.store.threads(query)
         old |= {thread.thread_id: limit for thread in stateless if thread.updated_at < limit}
-        removed = [thread_id for thread_id, limit in old.items() if await self._remove(thread_id, limit)]
+        removed = [thread_id for thread_id, limit in old.items() if await self._remove(self._worker, thread_id, limit)]
         if removed:
             log.info("removed old threads", count=len(removed))
 
-    async def _remove(self, thread_id: str, limit: datetime) -> bool:
+    async def _remove(self, worker: Worker, thread_id: str, limit: datetime) -> bool:
         """Removes a thread unless it was written to after `limit`, be it only now."""
-        thread = await self.store.thread(thread_id)
-        if thread is None or thread.updated_at >= limit or thread.status == "busy":
-            return False
-        await self.store.delete_thread(thread_id)
-        return True
+        with suppress(ConflictError):
+            async with worker.hold(thread_id):
+                thread = await self.store.thread(thread_id)
+                if thread is not None and thread.updated_at < limit:
+                    await self.store.delete_thread(thread_id)
+                    return True
+        return False
 
 
 def _limits(config: RuntimeConfig) -> Limits:

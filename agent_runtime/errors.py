@@ -51,6 +51,11 @@ class ConflictError(AgentError):
     """The thread is busy, or exists already."""
 
 
+def busy(thread_id: str) -> ConflictError:
+    """What is said to who asks to be the only one at a thread."""
+    return ConflictError(f"thread {thread_id} is busy: wait for its run to end, or use the strategy enqueue")
+
+
 class UnavailableError(AgentError):
     """The pod can't take this request now; another try in `retry_after` seconds may succeed."""
 

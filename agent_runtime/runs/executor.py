@@ -50,6 +50,8 @@ class Outcome:
 
     status: RunStatus
     error: dict[str, str] | None = None
+    checkpoint: str | None = None
+    """The checkpoint it ended with."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,10 @@ class Executor:
                 events.append("|".join((name, *namespace)) if request.stream_subgraphs else name, dumps(payload))
         return _finished(await self.graph.aget_state(thread_config(run.thread_id)))
 
+    async def checkpoint(self, run: Run) -> str | None:
+        """The newest checkpoint of the run's thread; the run's own as long as it holds the thread."""
+        return _checkpoint(await self.graph.aget_state(thread_config(run.thread_id)))
+
     def _config(self, run: Run, request: RunRequest) -> RunnableConfig:
         checkpoint = request.checkpoint_id or (request.checkpoint and request.checkpoint.checkpoint_id)
         allowed = {
@@ -150,13 +156,18 @@ class Executor:
         return min(asked, self.limits.steps) if isinstance(asked, int) and asked > 0 else self.limits.steps
 
 
-def thread_config(thread_id: str) -> RunnableConfig:
-    """The LangGraph config that names a thread."""
-    return {"configurable": {"thread_id": thread_id}}
+def thread_config(thread_id: str, checkpoint_id: str | None = None, namespace: str = "") -> RunnableConfig:
+    """The LangGraph config that names a thread as it is now, or as it was at a checkpoint."""
+    at = {"checkpoint_id": checkpoint_id, "checkpoint_ns": namespace} if checkpoint_id else {}
+    return {"configurable": {"thread_id": thread_id, **at}}
 
 
 def _finished(state: StateSnapshot) -> Outcome:
-    return Outcome("interrupted" if state.next else "success")
+    return Outcome("interrupted" if state.next else "success", checkpoint=_checkpoint(state))
+
+
+def _checkpoint(state: StateSnapshot) -> str | None:
+    return state.config.get("configurable", {}).get("checkpoint_id")
 
 
 def _failure(kind: str, message: str) -> dict[str, str]:

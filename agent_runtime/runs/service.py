@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import NAMESPACE_OID, uuid4, uuid5
 
+from langgraph.errors import InvalidUpdateError
+
 from agent_runtime.errors import ConflictError, InputError, NotFoundError, UnavailableError
 from agent_runtime.runs.encode import dumps
 from agent_runtime.runs.events import Event
@@ -17,6 +19,7 @@ from agent_runtime.state.records import THREAD_ID, Run, Thread
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from langchain_core.runnables import RunnableConfig
     from langgraph.graph.state import CompiledStateGraph
 
     from agent_runtime.runs.request import RunRequest
@@ -77,11 +80,9 @@ class RunService:
         run_id, known = await self._by_key(thread, caller.key) if caller.key else (str(uuid4()), None)
         if known is not None:
             return known
-        if request.multitask_strategy == "reject" and await self.store.first_active(thread):
-            raise ConflictError(f"thread {thread} is busy: wait for its run to end, or use the strategy enqueue")
         asked = {"body": body.model_dump(mode="json"), "hops": caller.hops, "headers": caller.headers or {}}
         run = Run(run_id, thread, asked, metadata=dict(request.metadata))
-        if not await self.store.add_run(run):
+        if not await self.store.add_run(run, alone=request.multitask_strategy == "reject"):
             return await self.get(thread, run_id)
         self.worker.offer(thread)
         return run
@@ -107,16 +108,16 @@ class RunService:
         return run
 
     async def wait(self, run: Run) -> dict[str, Any]:
-        """The thread's values when the run has ended, wherever it executes; or its error under `__error__`."""
+        """The values that the run ended with, wherever it executes; or its error under `__error__`."""
         while (current := await self._patiently(lambda: self.get(run.thread_id, run.run_id))).active:
             await self.worker.changed(run.run_id)
         if current.error is not None:
             return {"__error__": current.error}
-        return await self._patiently(lambda: self.values(run.thread_id))
+        return await self._patiently(lambda: self._values(current))
 
-    async def values(self, thread_id: str) -> dict[str, Any]:
-        """The thread's values, with open interrupts under `__interrupt__`."""
-        state = await self.graph.aget_state(thread_config(thread_id))
+    async def _values(self, run: Run) -> dict[str, Any]:
+        """What the run ended with, or the thread's values if it never began; open interrupts under `__interrupt__`."""
+        state = await self.graph.aget_state(thread_config(run.thread_id, run.checkpoint))
         values = dict(state.values) if isinstance(state.values, dict) else {"value": state.values}
         return {**values, "__interrupt__": list(state.interrupts)} if state.interrupts else values
 
@@ -136,7 +137,7 @@ class RunService:
         if current.error is not None:
             yield Event(after + 1, "error", dumps(current.error))
             return
-        yield Event(after + 1, "values", dumps(await self._patiently(lambda: self.values(run.thread_id))))
+        yield Event(after + 1, "values", dumps(await self._patiently(lambda: self._values(current))))
         yield Event(after + 2, "end", b"null")
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
@@ -172,6 +173,27 @@ class RunService:
         if run.active:
             raise ConflictError(f"run {run.run_id} has not ended: cancel it first")
         await self.store.delete_run(run)
+
+    async def update_state(
+        self, thread_id: str, values: Any, *, as_node: str | None, checkpoint_id: str | None
+    ) -> RunnableConfig:
+        """Writes to a thread's state as if a node had done so; the config of the checkpoint that this makes.
+
+        Raises:
+            NotFoundError: There is no such thread.
+            ConflictError: A run of it has not ended, or another update is being written.
+            InputError: The values do not fit the state, or LangGraph does not take them.
+        """
+        if await self.store.thread(thread_id) is None:
+            raise NotFoundError(f"there is no thread {thread_id}")
+        fitting = self.check_input(values)
+        async with self.worker.hold(thread_id):
+            try:
+                config = await self.graph.aupdate_state(thread_config(thread_id, checkpoint_id), fitting, as_node)
+            except InvalidUpdateError as error:
+                raise InputError(f"the state can't be updated so: {error}") from error
+            await self.store.update_thread(thread_id, {})
+        return config
 
     async def delete_thread(self, thread_id: str) -> None:
         """Removes a thread with all that belongs to it.

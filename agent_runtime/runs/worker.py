@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import OrderedDict
-from contextlib import suppress
-from dataclasses import dataclass, field
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -14,7 +14,7 @@ import structlog
 from langgraph.runtime import RunControl
 from structlog.contextvars import bound_contextvars
 
-from agent_runtime.errors import UnavailableError
+from agent_runtime.errors import UnavailableError, busy
 from agent_runtime.runs.encode import dumps
 from agent_runtime.runs.events import EventLog
 from agent_runtime.runs.executor import Outcome
@@ -22,6 +22,8 @@ from agent_runtime.runs.leases import LeaseWatch
 from agent_runtime.state.records import Lease, Run, RunStatus
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from agent_runtime.metrics import Metrics
     from agent_runtime.runs.executor import Executor
     from agent_runtime.state.store import Store
@@ -33,6 +35,8 @@ _POLL = 1.0
 _LOOK = 0.5
 """Seconds between looks at a run that does not execute here, for a client that waits for it."""
 _LONGEST_WAIT = 30.0
+_SOON = 2.0
+"""Seconds in which a thread without an active run has to be free."""
 _SCANNED = 200
 _SETTLED = 5.0
 """Seconds that writing how runs ended may take when the pod has to end."""
@@ -75,6 +79,8 @@ class Worker:
         self._beat = lease_timeout / 4
         self._watch = LeaseWatch(lease_timeout)
         self._jobs: dict[str, Job] = {}
+        self._held: dict[str, Lease] = {}
+        """Leases of threads on which no run executes, by token."""
         self._logs: OrderedDict[str, EventLog] = OrderedDict()
         self._offered: asyncio.Queue[str] = asyncio.Queue()
         self._loops: list[asyncio.Task[None]] = []
@@ -138,6 +144,30 @@ class Worker:
             task.cancel()
         await asyncio.gather(*self._loops, *tasks, return_exceptions=True)
 
+    @asynccontextmanager
+    async def hold(self, thread_id: str) -> AsyncIterator[None]:
+        """Keeps all runs of a thread from executing meanwhile, here and in other pods.
+
+        Raises:
+            ConflictError: A run of it has not ended, or someone else holds it.
+        """
+        lease = Lease(thread_id, uuid4().hex)
+        deadline = time.monotonic() + _SOON
+        while not await self._store.claim(lease):
+            # A run is seen to have ended shortly before its thread is free.
+            if time.monotonic() > deadline or await self._store.first_active(thread_id):
+                raise busy(thread_id)
+            await asyncio.sleep(_SOON / 20)
+        self._held[lease.token] = lease
+        try:
+            if await self._store.first_active(thread_id):
+                raise busy(thread_id)
+            yield
+        finally:
+            held = self._held.pop(lease.token)
+            await self._store.release(held)
+            self.offer(thread_id)
+
     @property
     def _leaves_runs(self) -> bool:
         return self._draining and self._store.durable
@@ -163,14 +193,14 @@ class Worker:
 
     async def _scan(self) -> None:
         """Takes runs that nobody executes: left over by a full pod, handed back, or of a pod that died."""
-        held = {job.lease.thread_id for job in self._jobs.values()}
-        waiting = {run.thread_id for run in await self._store.active_runs(_SCANNED)} - held
-        leases = await self._store.leases(sorted(waiting)) if waiting else []
-        for lease in self._watch.dead(leases, time.monotonic()):
+        leases = {lease.thread_id: lease for lease in await self._store.leases()}
+        mine = {lease.token for lease in self._own()}
+        others = [lease for lease in leases.values() if lease.token not in mine]
+        for lease in self._watch.dead(others, time.monotonic()):
             if await self._store.release(lease):
                 log.warning("taking over from a pod that died", thread_id=lease.thread_id)
-                leases.remove(lease)
-        for thread_id in sorted(waiting - {lease.thread_id for lease in leases}):
+                del leases[lease.thread_id]
+        for thread_id in await self._store.waiting_threads(_SCANNED, leases.keys()):
             if self._slots.locked():
                 return
             await self._slots.acquire()
@@ -197,7 +227,11 @@ class Worker:
         lease = Lease(thread_id, uuid4().hex)
         if run is None or not await self._store.claim(lease):
             return False
-        started = await self._store.start_run(run, lease.token)
+        self._held[lease.token] = lease
+        try:
+            started = await self._store.start_run(run, lease.token)
+        finally:
+            lease = self._held.pop(lease.token)
         if started is None:
             # It ended between the two looks; there may be another one.
             await self._store.release(lease)
@@ -248,7 +282,9 @@ class Worker:
         """Writes how the run ended, however long that takes, and frees the thread."""
         while True:
             try:
-                mine = await self._store.end_run(job.run, outcome.status, outcome.error)
+                if outcome.status == "interrupted" and outcome.checkpoint is None:
+                    outcome = replace(outcome, checkpoint=await self._executor.checkpoint(job.run))
+                mine = await self._store.end_run(job.run, outcome.status, outcome.error, outcome.checkpoint)
                 await self._store.release(job.lease)
                 break
             except UnavailableError:
@@ -263,15 +299,19 @@ class Worker:
             await asyncio.sleep(self._beat)
             jobs = list(self._jobs.values())
             try:
-                renewed = {lease.token: lease for lease in await self._store.renew([job.lease for job in jobs])}
+                renewed = {lease.token: lease for lease in await self._store.renew(self._own())}
             except UnavailableError:
                 continue
+            self._held |= {token: renewed[token] for token in self._held.keys() & renewed.keys()}
             for job in jobs:
                 if lease := renewed.get(job.lease.token):
                     job.lease = lease
                 elif job.run.run_id in self._jobs:
                     log.warning("another pod took the run over", run_id=job.run.run_id)
                     job.cancel(None)
+
+    def _own(self) -> list[Lease]:
+        return [*(job.lease for job in self._jobs.values()), *self._held.values()]
 
     def _notify(self, run_id: str) -> None:
         for waiting in self._waiting.get(run_id, ()):

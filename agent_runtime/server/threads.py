@@ -6,12 +6,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import uuid4
 
-from langgraph.errors import InvalidUpdateError
 from pydantic import Field
 from starlette.responses import Response
 from starlette.routing import Route
 
-from agent_runtime.errors import ConflictError, InputError, NotFoundError
+from agent_runtime.errors import ConflictError, NotFoundError
 from agent_runtime.runs.executor import thread_config
 from agent_runtime.runs.request import CheckpointRef
 from agent_runtime.server.snapshots import checkpoint, snapshot
@@ -19,7 +18,6 @@ from agent_runtime.server.wire import Body, agent_of, key_problem, read, reply
 from agent_runtime.state.records import THREAD_ID, Thread, ThreadQuery, ThreadStatus
 
 if TYPE_CHECKING:
-    from langchain_core.runnables import RunnableConfig
     from starlette.requests import Request
 
     from agent_runtime.agent import Agent
@@ -114,7 +112,7 @@ async def delete_thread(request: Request) -> Response:
 async def get_state(request: Request) -> Response:
     agent, thread_id = agent_of(request), request.path_params["thread_id"]
     await _thread(agent, thread_id)
-    config = _at(thread_id, request.path_params.get("checkpoint_id"))
+    config = thread_config(thread_id, request.path_params.get("checkpoint_id"))
     subgraphs = request.query_params.get("subgraphs", "").lower() == "true"
     return reply(snapshot(await agent.graph.aget_state(config, subgraphs=subgraphs), thread_id))
 
@@ -123,22 +121,17 @@ async def get_state_at(request: Request) -> Response:
     agent, thread_id = agent_of(request), request.path_params["thread_id"]
     body = await read(request, StateAt)
     await _thread(agent, thread_id)
-    state = await agent.graph.aget_state(_at(thread_id, body.checkpoint.checkpoint_id, body.checkpoint.checkpoint_ns))
+    state = await agent.graph.aget_state(
+        thread_config(thread_id, body.checkpoint.checkpoint_id, body.checkpoint.checkpoint_ns)
+    )
     return reply(snapshot(state, thread_id))
 
 
 async def update_state(request: Request) -> Response:
     agent, thread_id = agent_of(request), request.path_params["thread_id"]
     body = await read(request, StateUpdate)
-    thread = await _thread(agent, thread_id)
-    if thread.status == "busy":
-        raise ConflictError(f"thread {thread_id} is busy: wait for its run to end")
-    values = agent.runs.check_input(body.values)
-    identifier = body.checkpoint_id or (body.checkpoint.checkpoint_id if body.checkpoint else None)
-    try:
-        config = await agent.graph.aupdate_state(_at(thread_id, identifier), values, as_node=body.as_node)
-    except InvalidUpdateError as error:
-        raise InputError(f"the state can't be updated so: {error}") from error
+    at = body.checkpoint_id or (body.checkpoint.checkpoint_id if body.checkpoint else None)
+    config = await agent.runs.update_state(thread_id, body.values, as_node=body.as_node, checkpoint_id=at)
     return reply({"checkpoint": checkpoint(config, thread_id)})
 
 
@@ -148,9 +141,9 @@ async def get_history(request: Request) -> Response:
     await _thread(agent, thread_id)
     before = body.before.checkpoint_id if isinstance(body.before, CheckpointRef) else body.before
     states = agent.graph.aget_state_history(
-        _at(thread_id, body.checkpoint.checkpoint_id if body.checkpoint else None),
+        thread_config(thread_id, body.checkpoint.checkpoint_id if body.checkpoint else None),
         filter=body.metadata or None,
-        before=_at(thread_id, before) if before else None,
+        before=thread_config(thread_id, before) if before else None,
         limit=body.limit,
     )
     return reply([snapshot(state, thread_id) async for state in states])
@@ -172,13 +165,6 @@ async def _thread(agent: Agent, thread_id: str) -> Thread:
 
 def _missing(thread_id: str) -> NotFoundError:
     return NotFoundError(f"there is no thread {thread_id}")
-
-
-def _at(thread_id: str, checkpoint_id: str | None, namespace: str = "") -> RunnableConfig:
-    config = thread_config(thread_id)
-    if checkpoint_id:
-        config["configurable"] |= {"checkpoint_id": checkpoint_id, "checkpoint_ns": namespace}
-    return config
 
 
 routes = [

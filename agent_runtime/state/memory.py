@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.memory import InMemorySaver
 
+from agent_runtime.errors import busy
 from agent_runtime.state.records import Lease, Run, RunStatus, Thread, ThreadQuery, now, thread_status
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
 
@@ -69,9 +70,11 @@ class MemoryStore:
         old = [t.thread_id for t in self._threads.values() if t.updated_at < moment and t.status != "busy"]
         return old[:limit]
 
-    async def add_run(self, run: Run) -> bool:
+    async def add_run(self, run: Run, *, alone: bool = False) -> bool:
         if run.run_id in self._runs:
             return False
+        if alone and await self.first_active(run.thread_id):
+            raise busy(run.thread_id)
         self._runs[run.run_id] = run
         self._set_thread(run.thread_id, run.status)
         return True
@@ -84,8 +87,9 @@ class MemoryStore:
         found = [r for r in self._runs.values() if r.thread_id == thread_id and status in {None, r.status}]
         return found[::-1][offset : offset + limit]
 
-    async def active_runs(self, limit: int) -> list[Run]:
-        return [run for run in self._runs.values() if run.active][:limit]
+    async def waiting_threads(self, limit: int, besides: Collection[str]) -> list[str]:
+        waiting = {run.thread_id: None for run in self._runs.values() if run.active and run.thread_id not in besides}
+        return list(waiting)[:limit]
 
     async def first_active(self, thread_id: str) -> Run | None:
         return next((run for run in self._runs.values() if run.thread_id == thread_id and run.active), None)
@@ -98,11 +102,13 @@ class MemoryStore:
         self._runs[run.run_id] = started
         return started
 
-    async def end_run(self, run: Run, status: RunStatus, error: dict[str, str] | None) -> bool:
+    async def end_run(
+        self, run: Run, status: RunStatus, error: dict[str, str] | None, checkpoint: str | None = None
+    ) -> bool:
         current = self._runs.get(run.run_id)
         if current is None or current.lease != run.lease or not current.active:
             return False
-        self._runs[run.run_id] = replace(current, status=status, error=error, updated_at=now())
+        self._runs[run.run_id] = replace(current, status=status, error=error, checkpoint=checkpoint, updated_at=now())
         follower = await self.first_active(run.thread_id)
         self._set_thread(run.thread_id, follower.status if follower else status)
         return True
@@ -116,8 +122,8 @@ class MemoryStore:
         self._leases[lease.thread_id] = lease
         return True
 
-    async def leases(self, thread_ids: Sequence[str]) -> list[Lease]:
-        return [self._leases[name] for name in thread_ids if name in self._leases]
+    async def leases(self) -> list[Lease]:
+        return list(self._leases.values())
 
     async def renew(self, held: Sequence[Lease]) -> list[Lease]:
         return [lease for lease in held if self._leases.get(lease.thread_id) == lease]

@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING, Any
 from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, MongoClient, ReturnDocument
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from agent_runtime.errors import UnavailableError
+from agent_runtime.errors import UnavailableError, busy
 from agent_runtime.state.records import ACTIVE, Lease, Run, RunStatus, Thread, ThreadQuery, now, thread_status
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
     from datetime import datetime
 
     from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -50,6 +50,7 @@ class MongoStore:
             await db["threads"].create_index([("agent", ASCENDING), ("created_at", DESCENDING)])
             await db["runs"].create_index([("agent", ASCENDING), ("status", ASCENDING), ("created_at", ASCENDING)])
             await db["runs"].create_index([("thread", ASCENDING), ("created_at", DESCENDING)])
+            await db["runs"].create_index([("alone", ASCENDING)], unique=True, sparse=True)
             self._saver = await asyncio.to_thread(self._make_saver)
             return self._saver
 
@@ -107,12 +108,19 @@ class MongoStore:
         async with _answering():
             return [doc["thread_id"] async for doc in self._db["threads"].find(wanted, {"thread_id": 1}, limit=limit)]
 
-    async def add_run(self, run: Run) -> bool:
+    async def add_run(self, run: Run, *, alone: bool = False) -> bool:
         key = self._key(run.thread_id)
         document = {"_id": self._key(run.run_id), "agent": self._agent, "thread": key, **asdict(run)}
         # As text, since clients may send keys and numbers that BSON does not take.
         document["request"] = json.dumps(run.request)
+        if alone:
+            if await self.first_active(run.thread_id):
+                raise busy(run.thread_id)
+            # Of two that look at the same time the unique index lets one in.
+            document["alone"] = key
         if not await self._insert("runs", document):
+            if alone and await self.run(run.thread_id, run.run_id) is None:
+                raise busy(run.thread_id)
             return False
         await self._set_thread(run.thread_id, run.status)
         return True
@@ -126,8 +134,13 @@ class MongoStore:
         wanted = {"thread": self._key(thread_id), **({"status": status} if status else {})}
         return await self._find_runs(wanted, DESCENDING, limit, offset)
 
-    async def active_runs(self, limit: int) -> list[Run]:
-        return await self._find_runs({"agent": self._agent, "status": {"$in": list(ACTIVE)}}, ASCENDING, limit)
+    async def waiting_threads(self, limit: int, besides: Collection[str]) -> list[str]:
+        wanted: dict[str, Any] = {"agent": self._agent, "status": {"$in": list(ACTIVE)}}
+        if besides:
+            wanted["thread"] = {"$nin": [self._key(name) for name in besides]}
+        async with _answering():
+            found = self._db["runs"].find(wanted, {"thread_id": 1}, sort=[("created_at", ASCENDING)], limit=limit)
+            return list(dict.fromkeys([document["thread_id"] async for document in found]))
 
     async def first_active(self, thread_id: str) -> Run | None:
         wanted = {"thread": self._key(thread_id), "status": {"$in": list(ACTIVE)}}
@@ -144,9 +157,12 @@ class MongoStore:
         }
         return started if await self._update_run(run, {"status": {"$in": list(ACTIVE)}}, changes) else None
 
-    async def end_run(self, run: Run, status: RunStatus, error: dict[str, str] | None) -> bool:
-        changes = {"status": status, "error": error, "updated_at": now()}
-        if not await self._update_run(run, {"lease": run.lease, "status": {"$in": list(ACTIVE)}}, changes):
+    async def end_run(
+        self, run: Run, status: RunStatus, error: dict[str, str] | None, checkpoint: str | None = None
+    ) -> bool:
+        changes = {"status": status, "error": error, "checkpoint": checkpoint, "updated_at": now()}
+        over = () if status in ACTIVE else ("alone",)
+        if not await self._update_run(run, {"lease": run.lease, "status": {"$in": list(ACTIVE)}}, changes, over):
             return False
         follower = await self.first_active(run.thread_id)
         await self._set_thread(run.thread_id, follower.status if follower else status)
@@ -165,9 +181,10 @@ class MongoStore:
         }
         return await self._insert("leases", document)
 
-    async def leases(self, thread_ids: Sequence[str]) -> list[Lease]:
+    async def leases(self) -> list[Lease]:
         async with _answering():
-            found = self._db["leases"].find({"_id": {"$in": [self._key(name) for name in thread_ids]}})
+            # `0` follows `/`: the ids that begin with the agent's key.
+            found = self._db["leases"].find({"_id": {"$gte": f"{self._agent}/", "$lt": f"{self._agent}0"}})
             return [Lease(doc["thread_id"], doc["token"], doc["beat"]) async for doc in found]
 
     async def renew(self, held: Sequence[Lease]) -> list[Lease]:
@@ -229,10 +246,13 @@ class MongoStore:
             found = self._db["runs"].find(wanted, sort=[("created_at", order)], limit=limit, skip=offset)
             return [run async for document in found if (run := _run(document))]
 
-    async def _update_run(self, run: Run, condition: dict[str, Any], changes: dict[str, Any]) -> bool:
+    async def _update_run(
+        self, run: Run, condition: dict[str, Any], changes: dict[str, Any], removed: Sequence[str] = ()
+    ) -> bool:
+        update = {"$set": changes, **({"$unset": dict.fromkeys(removed, "")} if removed else {})}
         async with _answering():
             wanted = {"_id": self._key(run.run_id), **condition}
-            return bool((await self._db["runs"].update_one(wanted, {"$set": changes})).matched_count)
+            return bool((await self._db["runs"].update_one(wanted, update)).matched_count)
 
     async def _set_thread(self, thread_id: str, status: RunStatus) -> None:
         changes = {"status": thread_status(status), "updated_at": now()}
@@ -275,5 +295,6 @@ def _thread(document: dict[str, Any] | None) -> Thread | None:
 def _run(document: dict[str, Any] | None) -> Run | None:
     if document is None:
         return None
-    fields = {name: document[name] for name in Run.__dataclass_fields__}
+    # A run that an older release wrote lacks the fields that came later.
+    fields = {name: document[name] for name in Run.__dataclass_fields__ if name in document}
     return Run(**{**fields, "request": json.loads(document["request"])})

@@ -58,6 +58,8 @@ class Run:
     lease: str = ""
     """Token of the process that executes the run; only its holder may end the run."""
     error: dict[str, str] | None = None
+    checkpoint: str | None = None
+    """The checkpoint that the run ended with, where it ended with one."""
     created_at: datetime = field(default_factory=now)
     updated_at: datetime = field(default_factory=now)
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
     from datetime import datetime
 
     from langgraph.checkpoint.base import BaseCheckpointSaver
@@ -39,7 +39,7 @@ class Store(Protocol):
         """The threads that fit."""
 
     async def update_thread(self, thread_id: str, metadata: dict[str, Any]) -> Thread | None:
-        """Merges into the metadata; the thread afterwards."""
+        """Merges into the metadata, and notes the time; the thread afterwards."""
 
     async def delete_thread(self, thread_id: str) -> None:
         """Removes a thread with its runs and checkpoints."""
@@ -47,8 +47,12 @@ class Store(Protocol):
     async def idle_since(self, moment: datetime, limit: int) -> list[str]:
         """Threads not written to since then, and not busy."""
 
-    async def add_run(self, run: Run) -> bool:
-        """Whether the run is new and was added; its thread is busy from then on."""
+    async def add_run(self, run: Run, *, alone: bool = False) -> bool:
+        """Whether the run is new and was added; its thread is busy from then on.
+
+        Raises:
+            ConflictError: It must be the thread's only active run (`alone`), and there is another one.
+        """
 
     async def run(self, thread_id: str, run_id: str) -> Run | None:
         """The run, if there is one."""
@@ -56,8 +60,8 @@ class Store(Protocol):
     async def runs(self, thread_id: str, status: RunStatus | None, limit: int, offset: int) -> list[Run]:
         """The thread's runs, newest first."""
 
-    async def active_runs(self, limit: int) -> list[Run]:
-        """Runs that have not ended, oldest first."""
+    async def waiting_threads(self, limit: int, besides: Collection[str]) -> list[str]:
+        """Threads besides the given ones whose runs have not ended, those of the oldest runs first."""
 
     async def first_active(self, thread_id: str) -> Run | None:
         """The thread's oldest run that has not ended."""
@@ -65,7 +69,9 @@ class Store(Protocol):
     async def start_run(self, run: Run, token: str) -> Run | None:
         """Marks a run as executed under a lease; None if it has ended meanwhile."""
 
-    async def end_run(self, run: Run, status: RunStatus, error: dict[str, str] | None) -> bool:
+    async def end_run(
+        self, run: Run, status: RunStatus, error: dict[str, str] | None, checkpoint: str | None = None
+    ) -> bool:
         """Ends a run, or with `pending` hands it back; refused (False) unless `run.lease` is still the run's."""
 
     async def delete_run(self, run: Run) -> None:
@@ -74,8 +80,8 @@ class Store(Protocol):
     async def claim(self, lease: Lease) -> bool:
         """Whether the thread was free and is now held."""
 
-    async def leases(self, thread_ids: Sequence[str]) -> list[Lease]:
-        """Who holds the given threads."""
+    async def leases(self) -> list[Lease]:
+        """Who holds which of the agent's threads."""
 
     async def renew(self, held: Sequence[Lease]) -> list[Lease]:
         """Raises the beat of leases; returns those still held, as they are now."""

@@ -7,6 +7,9 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from agent_runtime.errors import ConflictError
 from agent_runtime.state.records import Lease, Run, Thread, ThreadQuery, now
 
 if TYPE_CHECKING:
@@ -93,7 +96,7 @@ async def a_thread_stays_busy_while_runs_wait(store: Store) -> None:
     await store.add_run(first)
     await store.add_run(second)
     assert await store.first_active("t1") == first
-    assert [run.run_id for run in await store.active_runs(10)] == ["r1", "r2"]
+    assert await store.waiting_threads(10, []) == ["t1"]
     started = await store.start_run(first, "token")
     await store.end_run(started or first, "success", None)
     thread = await store.thread("t1")
@@ -104,17 +107,51 @@ async def a_thread_stays_busy_while_runs_wait(store: Store) -> None:
     assert [run.run_id for run in await store.runs("t1", "success", 10, 0)] == ["r1"]
 
 
+async def of_runs_that_want_to_be_alone_one_is_added(store: Store) -> None:
+    await store.add_thread(Thread("t1"))
+    runs = [Run(f"r{number}", "t1", REQUEST) for number in range(8)]
+    added = await asyncio.gather(*(store.add_run(run, alone=True) for run in runs), return_exceptions=True)
+    assert sorted(type(one).__name__ for one in added) == ["ConflictError"] * 7 + ["bool"]
+    winner = runs[[type(one) for one in added].index(bool)]
+    assert [run.run_id for run in await store.runs("t1", None, 10, 0)] == [winner.run_id]
+    assert await store.add_run(Run("r8", "t1", REQUEST))
+    for number, run in enumerate((winner, Run("r8", "t1", REQUEST))):
+        with pytest.raises(ConflictError):
+            await store.add_run(Run("r9", "t1", REQUEST), alone=True)
+        started = await store.start_run(run, f"token{number}")
+        assert not await store.add_run(run)
+        await store.end_run(started or run, "success", None)
+    assert await store.add_run(Run("r9", "t1", REQUEST), alone=True)
+
+
+async def threads_that_wait_are_found_behind_those_that_are_held(store: Store) -> None:
+    begin = now()
+    for number in range(4):
+        await store.add_run(Run(f"r{number}", f"t{number}", REQUEST, created_at=begin + timedelta(seconds=number)))
+    assert await store.waiting_threads(2, []) == ["t0", "t1"]
+    assert await store.waiting_threads(2, ["t0", "t1", "t9"]) == ["t2", "t3"]
+
+
+async def a_run_keeps_the_checkpoint_it_ended_with(store: Store) -> None:
+    await store.add_run(run := Run("r1", "t1", REQUEST))
+    started = await store.start_run(run, "token")
+    await store.end_run(started or run, "success", None, "checkpoint")
+    ended = await store.run("t1", "r1")
+    assert ended is not None
+    assert ended.checkpoint == "checkpoint"
+
+
 async def a_lease_has_one_holder(store: Store) -> None:
     leases = [Lease("t1", str(number)) for number in range(8)]
     won = await asyncio.gather(*(store.claim(lease) for lease in leases))
     assert won.count(True) == 1
     mine = leases[won.index(True)]
-    assert [lease.token for lease in await store.leases(["t1", "t2"])] == [mine.token]
+    assert [lease.token for lease in await store.leases()] == [mine.token]
     renewed = await store.renew([mine, Lease("t2", "x")])
     assert [lease.token for lease in renewed] == [mine.token]
     assert not await store.release(Lease("t1", "other"))
     assert await store.release(renewed[0])
-    assert await store.leases(["t1"]) == []
+    assert await store.leases() == []
     assert await store.claim(Lease("t1", "next"))
 
 
@@ -143,6 +180,9 @@ CASES = [
     a_run_goes_its_way,
     only_the_holder_ends_a_run,
     a_thread_stays_busy_while_runs_wait,
+    of_runs_that_want_to_be_alone_one_is_added,
+    threads_that_wait_are_found_behind_those_that_are_held,
+    a_run_keeps_the_checkpoint_it_ended_with,
     a_lease_has_one_holder,
     a_deleted_thread_leaves_nothing,
     idle_threads_are_found,

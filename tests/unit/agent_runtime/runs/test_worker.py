@@ -5,11 +5,15 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+from langgraph_sdk.errors import ConflictError
+
 from agent_runtime.metrics import Metrics
 from agent_runtime.runs import worker
 from agent_runtime.runs.worker import Worker
 from agent_runtime.state.memory import MemoryStore
-from fakes.agents import CHAT, last_text, person, running
+from agent_runtime.state.records import Lease, Run, Thread
+from fakes.agents import CHAT, ECHO, last_text, person, running
 
 
 def _slow(delay: str) -> dict[str, Any]:
@@ -67,3 +71,84 @@ async def test_a_stateless_run_keeps_its_thread_where_asked_to():
     async with running(_slow("1ms")) as it:
         await it.client.runs.wait(None, "agent", input=person("hi"), on_completion="keep")
         assert [thread["metadata"] for thread in await it.client.threads.search()] == [{}]
+
+
+async def test_who_waits_for_a_run_gets_the_values_of_that_run():
+    async with running({"models": [ECHO], "workflow": CHAT}) as it:
+        thread = (await it.client.threads.create())["thread_id"]
+        runs = [await it.client.runs.create(thread, "agent", input=person(text)) for text in ("one", "two")]
+        last = await it.client.runs.join(thread, runs[1]["run_id"])
+        first = await it.client.runs.join(thread, runs[0]["run_id"])
+        streamed = [part async for part in it.client.runs.join_stream(thread, runs[0]["run_id"], last_event_id="-1")]
+    assert last_text(last) == "You said: two"
+    assert [message["content"] for message in first["messages"]] == ["one", "You said: one"]
+    assert streamed[-1].event == "end"
+
+
+async def test_a_run_that_was_cancelled_keeps_what_it_came_to():
+    nodes = [
+        {"name": "quick", "uses": "set", "with": {"values": {"n": "state.n + 1"}}, "next": "slow"},
+        {"name": "slow", "uses": "model", "with": {"save": "text", "input": "'x'"}, "next": "end"},
+    ]
+    state = {"n": {"type": "integer"}, "text": {"type": "string"}}
+    spec = {**_slow("1m"), "workflow": {"state": state, "start": "quick", "nodes": nodes}}
+    async with running(spec) as it:
+        thread = (await it.client.threads.create())["thread_id"]
+        run = await it.client.runs.create(thread, "agent", input={"n": 1})
+        async with asyncio.timeout(10):
+            while (await it.client.threads.get_state(thread))["next"] != ["slow"]:  # noqa: ASYNC110 - with a deadline
+                await asyncio.sleep(0.01)
+        await it.client.runs.cancel(thread, run["run_id"], wait=True)
+        await it.client.threads.update_state(thread, {"n": 7})
+        assert (await it.client.runs.join(thread, run["run_id"]))["n"] == 2
+
+
+async def test_a_thread_is_not_run_while_its_state_is_written():
+    async with running({"models": [ECHO], "workflow": CHAT}) as it:
+        thread = (await it.client.threads.create())["thread_id"]
+        await it.client.runs.wait(thread, "agent", input=person("one"))
+        before = await it.client.threads.get(thread)
+        graph, begun, go_on = it.agent.graph, asyncio.Event(), asyncio.Event()
+        update = graph.aupdate_state
+
+        async def slowly(*given: Any, **options: Any) -> Any:
+            begun.set()
+            await go_on.wait()
+            return await update(*given, **options)
+
+        graph.aupdate_state = slowly  # type: ignore[method-assign]
+        writing = asyncio.create_task(it.client.threads.update_state(thread, person("between")))
+        await begun.wait()
+        with pytest.raises(ConflictError, match="is busy"):
+            await it.client.threads.update_state(thread, person("also"))
+        run = await it.client.runs.create(thread, "agent", input=person("two"))
+        assert it.agent.runs.worker.job(run["run_id"]) is None
+        go_on.set()
+        await writing
+        values = await it.client.runs.join(thread, run["run_id"])
+        after = await it.client.threads.get(thread)
+    assert [m["content"] for m in values["messages"]] == ["one", "You said: one", "between", "two", "You said: two"]
+    assert after["updated_at"] > before["updated_at"]
+
+
+async def test_a_thread_whose_state_is_written_counts_as_used():
+    async with running({"models": [ECHO], "workflow": CHAT}) as it:
+        thread = (await it.client.threads.create())["thread_id"]
+        before = await it.client.threads.get(thread)
+        await it.client.threads.update_state(thread, person("hi"))
+        assert (await it.client.threads.get(thread))["updated_at"] > before["updated_at"]
+
+
+async def test_runs_wait_behind_no_number_of_threads_that_others_hold(monkeypatch):
+    monkeypatch.setattr(worker, "_SCANNED", 2)
+    async with running({"models": [ECHO], "workflow": CHAT}) as it:
+        store = it.agent.store
+        request = {"body": {"assistant_id": "agent", "input": person("hi")}}
+        for number in range(4):
+            await store.add_thread(Thread(f"t{number}"))
+            if number < 3:
+                assert await store.claim(Lease(f"t{number}", "another pod's"))
+            await store.add_run(Run(f"r{number}", f"t{number}", request))
+        async with asyncio.timeout(10):
+            await it.client.runs.join("t3", "r3")
+        assert [await store.first_active(f"t{number}") is None for number in range(4)] == [False, False, False, True]
