@@ -125,6 +125,7 @@ class Controller:
     async def _compare_for_ever(self) -> None:
         while True:
             await asyncio.sleep(self._resync)
+            self._cache.forget_deleted()
             for resource in WATCHED:
                 try:
                     await self._compare(resource, count=True)

@@ -13,6 +13,7 @@ from apm_operator.queue import Key
 from apm_operator.reconcile.callers import CallIndex, links
 from apm_operator.reconcile.facts import DeploymentFacts, PodFacts
 from apm_operator.reconcile.plan import Plan
+from apm_operator.reconcile.tombstones import Tombstones
 
 _NOT_COMPARED = frozenset({"status", "apiVersion", "kind"})
 _METADATA_COMPARED = ("labels", "annotations", "ownerReferences")
@@ -76,6 +77,7 @@ class Cache:
 
     def __init__(self) -> None:
         self._entries: dict[Key, Entry] = {}
+        self._deleted = Tombstones()
         self.calls = CallIndex()
 
     def __iter__(self) -> Iterator[Key]:
@@ -94,8 +96,10 @@ class Cache:
         """
         resource = BY_KIND[body["kind"]]
         key = key_of(resource, body)
-        if key is None:
+        if key is None or (not deleted and body["metadata"]["uid"] in self._deleted):
             return ()
+        if deleted:
+            self._deleted.add(body["metadata"]["uid"])
         entry = self._entries.get(key)
         if entry is None:
             if deleted:
@@ -120,6 +124,8 @@ class Cache:
 
     def record_apply(self, key: Key, resource: Resource, answer: Mapping[str, Any], manifest_digest: str) -> None:
         """Take in the API server's answer to an apply, so that the watch's echo of it says nothing new."""
+        if answer["metadata"]["uid"] in self._deleted:
+            return
         entry = self._entries.setdefault(key, Entry())
         name = answer["metadata"]["name"]
         record = _child(answer)
@@ -140,6 +146,10 @@ class Cache:
         if agent is not None and agent.uid == metadata["uid"] and not _older(metadata, agent.uid, agent.version):
             agent.version = metadata["resourceVersion"]
             agent.status = answer.get("status") or {}
+
+    def forget_deleted(self) -> None:
+        """To be called before each listing: an object that was deleted before the last one can't show up any more."""
+        self._deleted.turn()
 
     def known(self, resource: Resource) -> dict[tuple[str, str], str]:
         """The resource version of every object of a kind, by namespace and name."""
@@ -247,14 +257,9 @@ def _observe_agent(entry: Entry, body: Mapping[str, Any], *, deleted: bool) -> b
 def _observe_child(entry: Entry, resource: Resource, body: Mapping[str, Any], *, deleted: bool) -> bool:
     metadata = body["metadata"]
     at = (resource.kind, metadata["name"])
-    before = entry.children.get(at)
     if deleted:
-        if before is None or before.uid != metadata["uid"]:
-            return False
-        del entry.children[at]
-        if resource is DEPLOYMENTS:
-            entry.deployment = None
-        return True
+        return _child_deleted(entry, resource, metadata)
+    before = entry.children.get(at)
     if before is not None and (
         before.version == metadata["resourceVersion"] or _older(metadata, before.uid, before.version)
     ):
@@ -271,6 +276,19 @@ def _observe_child(entry: Entry, resource: Resource, body: Mapping[str, Any], *,
     if before.settled and before.settled == digest(record.content):
         record.matches, record.settled, record.content = before.matches, before.settled, b""
         return facts_changed
+    return True
+
+
+def _child_deleted(entry: Entry, resource: Resource, metadata: Mapping[str, Any]) -> bool:
+    at = (resource.kind, metadata["name"])
+    before = entry.children.get(at)
+    if before is None:
+        return True  # the answer to the apply that made it has not come yet
+    if before.uid != metadata["uid"]:
+        return False
+    del entry.children[at]
+    if resource is DEPLOYMENTS:
+        entry.deployment = None
     return True
 
 

@@ -73,3 +73,40 @@ def test_an_apply_that_changed_nothing_settles_the_child():
     entry = cache.get(KEY)
     assert entry is not None
     assert entry.children["Deployment", "one"].matches == "digest"
+
+
+def test_a_list_that_is_older_than_a_deletion_brings_nothing_back():
+    cache = Cache()
+    cache.observe(body(version="10"), deleted=False)
+    cache.observe(deployment("11", generation=1, observed=1), deleted=False)
+    assert cache.observe(body(version="12"), deleted=True) == (KEY,)
+    assert cache.observe(deployment("13", generation=1, observed=1), deleted=True) == (KEY,)
+    assert cache.observe(body(version="10"), deleted=False) == ()
+    assert cache.observe(deployment("11", generation=1, observed=1), deleted=False) == ()
+    assert cache.get(KEY) is None
+
+
+def test_a_list_shows_nothing_that_was_deleted_before_it_was_known():
+    cache = Cache()
+    assert cache.observe(body(version="12"), deleted=True) == ()
+    assert cache.observe(body(version="10"), deleted=False) == ()
+    assert cache.get(KEY) is None
+
+
+def test_a_child_that_is_deleted_before_the_answer_to_its_apply_comes_is_made_again():
+    cache = Cache()
+    cache.observe(body(version="10"), deleted=False)
+    assert cache.observe(deployment("12", generation=1, observed=0), deleted=True) == (KEY,)
+    cache.record_apply(KEY, DEPLOYMENTS, deployment("11", generation=1, observed=0), "digest")
+    entry = cache.get(KEY)
+    assert entry is not None
+    assert entry.children == {}
+
+
+def test_deletions_are_kept_in_mind_over_one_listing():
+    cache = Cache()
+    cache.observe(body(version="12"), deleted=True)
+    cache.forget_deleted()
+    assert cache.observe(body(version="10"), deleted=False) == ()
+    cache.forget_deleted()
+    assert cache.observe(body(version="10"), deleted=False) == (KEY,)
