@@ -21,10 +21,9 @@ def main() -> int:
         from agent_runtime.server.process import serve  # noqa: PLC0415
 
         logs.configure(settings.log_level, settings.log_format)
-        agent = Agent(config.load(settings.config_file), settings)
+        serve(Agent(config.load(settings.config_file), settings))
     except ConfigError as error:
         return _fail(settings, str(error))
-    serve(agent)
     return 0
 
 

@@ -11,6 +11,7 @@ from uuid import NAMESPACE_URL, uuid5
 import structlog
 
 from agent_runtime import outbound
+from agent_runtime.clients import Clients
 from agent_runtime.errors import CallError, ConflictError, UnavailableError
 from agent_runtime.metrics import Metrics
 from agent_runtime.runs.executor import Executor, Limits
@@ -20,6 +21,7 @@ from agent_runtime.runs.worker import Worker
 from agent_runtime.spec.scalars import seconds
 from agent_runtime.state.link import StateLink
 from agent_runtime.state.records import ThreadQuery, now
+from agent_runtime.tls.material import Material
 from agent_runtime.workflow.build import build_graph
 
 if TYPE_CHECKING:
@@ -52,9 +54,10 @@ class Agent:
         self.metrics = Metrics()
         self.started_at = now()
         self.draining = False
-        self.http = outbound.client()
+        self.material = Material.mounted(settings.tls_dir, settings.trust_dir) if config.tls else None
+        self.clients = Clients(self.material)
         self.secrets = outbound.Secrets(settings.secrets_dir)
-        self.graph = build_graph(config, self.http, self.secrets)
+        self.graph = build_graph(config, self.clients, self.secrets)
         self.store = _store(config, settings, self.secrets)
         self.link = StateLink(self.store, self._begin, self.metrics)
         self._worker: Worker | None = None
@@ -100,7 +103,7 @@ class Agent:
         if self._worker is not None:
             await self._worker.close()
         await self.store.close()
-        await self.http.aclose()
+        await self.clients.close()
 
     def _begin(self, saver: BaseCheckpointSaver[Any]) -> None:
         self.graph.checkpointer = saver

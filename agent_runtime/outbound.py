@@ -17,7 +17,7 @@ import httpx
 import stamina
 
 from agent_runtime.errors import CallError, CallErrorKind
-from agent_runtime.tls import TrustOnUse
+from agent_runtime.tls.public import TrustOnUse
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -46,12 +46,12 @@ _NONE = Baggage()
 baggage: ContextVar[Baggage] = ContextVar("baggage", default=_NONE)
 
 
-def client() -> httpx.AsyncClient:
-    """A client for all outgoing calls. Redirects are not followed: they could leave the allowed hosts."""
+def client(context: ssl.SSLContext | None = None) -> httpx.AsyncClient:
+    """A client for outgoing calls. Redirects are not followed: they could leave the allowed hosts."""
     return httpx.AsyncClient(
         follow_redirects=False,
         limits=httpx.Limits(max_connections=200),
-        verify=TrustOnUse(ssl.PROTOCOL_TLS_CLIENT),
+        verify=context or TrustOnUse(ssl.PROTOCOL_TLS_CLIENT),
     )
 
 
@@ -154,7 +154,18 @@ def transport_error(error: httpx.HTTPError, what: str, timeout: float) -> CallEr
     """The CallError for a failure below HTTP."""
     if isinstance(error, httpx.TimeoutException):
         return CallError(CallErrorKind.TIMEOUT, f"{what} gave no answer within {timeout:g} s")
+    if refused := _refused_certificate(error):
+        return CallError(CallErrorKind.CONNECTION, f"no connection to {what}: {refused}")
     return CallError(CallErrorKind.CONNECTION, f"no connection to {what}: {type(error).__name__}")
+
+
+def _refused_certificate(error: BaseException | None) -> str:
+    """Why the other side's certificate was refused; "" if the failure has another cause."""
+    while error is not None:
+        if isinstance(error, ssl.SSLCertVerificationError):
+            return f"its certificate is refused ({getattr(error, 'verify_message', '') or error.strerror})"
+        error = error.__cause__ or error.__context__
+    return ""
 
 
 async def lines(answer: httpx.Response, what: str) -> AsyncIterator[str]:

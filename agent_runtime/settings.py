@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from agent_runtime.errors import ConfigError
+from agent_runtime.spec.identity import TLS_DIR, TRUST_DIR
 from agent_runtime.spec.secret import SECRETS_DIR
 
 _LIBRARY_DEFAULTS = {
@@ -25,9 +26,12 @@ class Settings:
 
     config_file: Path = Path("/etc/apm/agent.json")
     secrets_dir: Path = SECRETS_DIR
+    tls_dir: Path = TLS_DIR
+    trust_dir: Path = TRUST_DIR
     termination_log: Path = Path("/dev/termination-log")
     host: str = "0.0.0.0"  # noqa: S104 - a pod is reached at its own address
-    port: int = 8080
+    port: int = 0
+    """0 is 8443 with TLS and 8080 without."""
     pod_name: str = ""
     log_level: str = "info"
     log_format: str = "json"
@@ -54,6 +58,8 @@ class Settings:
         return cls(
             config_file=Path(env.get("APM_CONFIG", str(cls.config_file))),
             secrets_dir=Path(env.get("APM_SECRETS_DIR", str(cls.secrets_dir))),
+            tls_dir=Path(env.get("APM_TLS_DIR", str(cls.tls_dir))),
+            trust_dir=Path(env.get("APM_TRUST_DIR", str(cls.trust_dir))),
             termination_log=Path(env.get("APM_TERMINATION_LOG", str(cls.termination_log))),
             host=env.get("HOST", cls.host),
             port=int(_number(env, "PORT", cls.port)),

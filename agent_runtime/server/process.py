@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import structlog
 import uvicorn
 
-from agent_runtime.server.app import build_app
 from agent_runtime.server.lag import LagMeter
+from agent_runtime.server.port import port_config
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -55,18 +55,9 @@ class DrainingServer(uvicorn.Server):
 
 
 def serve(agent: Agent) -> None:
-    """Serves until a signal ends it."""
+    """Serves until a signal ends it. Raises ConfigError if the mounted certificates can't be used."""
     settings = agent.settings
-    config = uvicorn.Config(
-        build_app(agent),
-        host=settings.host,
-        port=settings.port,
-        log_config=None,
-        ws="none",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=int(settings.drain_timeout),
-    )
+    config = port_config(agent)
     server = DrainingServer(config, agent)
 
     async def main() -> None:

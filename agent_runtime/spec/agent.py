@@ -58,3 +58,4 @@ class RuntimeConfig(SpecModel):
     peers: dict[ObjectName, str] = Field(
         default_factory=dict, description="Base URL of each agent that the workflow names."
     )
+    tls: bool = Field(default=False, description="Whether certificates are mounted, and the port is served with TLS.")

@@ -4,16 +4,18 @@ from typing import TYPE_CHECKING, Any
 
 from agent_runtime.errors import ConfigError
 from agent_runtime.spec.checks import check
+from agent_runtime.spec.identity import agent_uri
+from agent_runtime.workflow.peer import Peer
 
 if TYPE_CHECKING:
-    import httpx
     from langgraph.graph.state import CompiledStateGraph
 
+    from agent_runtime.clients import Clients
     from agent_runtime.outbound import Secrets
     from agent_runtime.spec.agent import RuntimeConfig
 
 
-def build_graph(config: RuntimeConfig, http: httpx.AsyncClient, secrets: Secrets) -> CompiledStateGraph[Any]:
+def build_graph(config: RuntimeConfig, clients: Clients, secrets: Secrets) -> CompiledStateGraph[Any]:
     """The agent's graph, from its workflow or the user's own code, without a checkpointer.
 
     Raises:
@@ -30,5 +32,9 @@ def build_graph(config: RuntimeConfig, http: httpx.AsyncClient, secrets: Secrets
     from agent_runtime.workflow.compile import compile_workflow  # noqa: PLC0415 - likewise
     from agent_runtime.workflow.parts import Services  # noqa: PLC0415 - likewise
 
-    models = build_models(config.spec.models, http, secrets)
-    return compile_workflow(config.spec, Services(http, secrets, models, config.peers))
+    peers = {
+        name: Peer(name, url, clients.to(url, agent_uri(config.agent.namespace, name)))
+        for name, url in config.peers.items()
+    }
+    models = build_models(config.spec.models, clients.http, secrets)
+    return compile_workflow(config.spec, Services(clients.http, secrets, models, peers))

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from agent_runtime.outbound import Secrets
     from agent_runtime.spec.workflow import WorkflowSpec
     from agent_runtime.workflow.http_tool import HTTPToolCaller
+    from agent_runtime.workflow.peer import Peer
 
     NodeFunction = Callable[[dict[str, Any]], Awaitable[Any]]
 
@@ -31,7 +32,7 @@ class Services:
     http: httpx.AsyncClient
     secrets: Secrets
     models: Mapping[str, BaseChatModel]
-    peers: Mapping[str, str]
+    peers: Mapping[str, Peer]
 
 
 @dataclass(frozen=True)

@@ -30,22 +30,27 @@ class PeerAnswer:
 
 @dataclass(frozen=True)
 class Peer:
-    """Another agent, reached at its Service. `timeout` is in seconds."""
+    """Another agent, reached at its Service; `http` is None if that takes a certificate which this agent lacks."""
 
     name: str
     url: str
-    http: httpx.AsyncClient
-    timeout: float
+    http: httpx.AsyncClient | None
 
-    async def ask(self, thread: str, text: str, key: str) -> PeerAnswer:
-        """Runs the other agent on `text` and waits for its answer.
+    async def ask(self, thread: str, text: str, key: str, limit: float) -> PeerAnswer:
+        """Runs the other agent on `text` and waits for its answer, at most `limit` seconds for each try.
 
         A repeated call with the same `key` joins the first one's run, so it is safe to try again.
 
         Raises:
             CallError: The agent could not be reached, or its run failed.
-            WorkflowError: The chain of agents is too long.
+            WorkflowError: The chain of agents is too long, or this agent has no certificate to show.
         """
+        http = self.http
+        if http is None:
+            raise WorkflowError(
+                f"agent {self.name} was not asked: it takes calls by TLS, and this agent has no certificate; "
+                "set the same `tls.mode` for both"
+            )
         hops = outbound.baggage.get().hops + 1
         if hops > MAX_HOPS:
             raise WorkflowError(
@@ -62,11 +67,11 @@ class Peer:
         }
         answer = await outbound.retried(
             lambda: outbound.request(
-                self.http,
+                http,
                 "POST",
                 f"{self.url.rstrip('/')}/threads/{thread}/runs/wait",
                 what=f"agent {self.name}",
-                timeout=self.timeout,
+                timeout=limit,
                 headers=headers,
                 body=body,
             ),

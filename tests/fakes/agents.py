@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING, Any
 from langgraph_sdk import get_client
 
 from agent_runtime.agent import Agent
-from agent_runtime.server.app import build_app
+from agent_runtime.server.port import port_config
 from agent_runtime.settings import Settings
 from agent_runtime.spec.agent import RuntimeConfig
-from fakes.serving import serving
+from fakes.serving import serving_as
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from langgraph_sdk.client import LangGraphClient
+
+    from fakes.authority import Mounts
 
 ECHO = {"name": "default", "provider": "scripted", "script": [{"reply": "You said: {{ last }}"}]}
 CHAT = {"start": "answer", "nodes": [{"name": "answer", "uses": "model", "next": "end"}]}
@@ -35,10 +37,12 @@ class RunningAgent:
     client: LangGraphClient
 
 
-def config(spec: dict[str, Any], *, name: str = "tested", peers: dict[str, str] | None = None) -> RuntimeConfig:
+def config(
+    spec: dict[str, Any], *, name: str = "tested", peers: dict[str, str] | None = None, **more: Any
+) -> RuntimeConfig:
     """A config as the operator would write it."""
     return RuntimeConfig.model_validate(
-        {"agent": {"name": name, "namespace": "tests"}, "spec": spec, "peers": peers or {}}
+        {"agent": {"name": name, "namespace": "tests"}, "spec": spec, "peers": peers or {}, **more}
     )
 
 
@@ -50,11 +54,16 @@ async def running(
     peers: dict[str, str] | None = None,
     secrets: Path = Path("/nonexistent"),
     ready: bool = True,
+    mounts: Mounts | None = None,
+    more: dict[str, Any] | None = None,
     **settings: Any,
 ) -> AsyncIterator[RunningAgent]:
-    """An agent of the given spec; waits until it is ready unless told not to."""
-    agent = Agent(config(spec, name=name, peers=peers), replace(Settings(secrets_dir=secrets), **settings))
-    async with serving(build_app(agent)) as url:
+    """An agent of the given spec, with TLS if it has `mounts`; waits until it is ready unless told not to."""
+    if mounts is not None:
+        settings |= {"tls_dir": mounts.tls, "trust_dir": mounts.trust}
+    given = config(spec, name=name, peers=peers, tls=mounts is not None, **(more or {}))
+    agent = Agent(given, replace(Settings(secrets_dir=secrets, drain_timeout=5), **settings))
+    async with serving_as(port_config(agent)) as url:
         client = get_client(url=url)
         try:
             async with asyncio.timeout(_DEADLINE):

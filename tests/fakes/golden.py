@@ -16,6 +16,7 @@ import yaml
 from langchain_core.messages import BaseMessage
 
 from agent_runtime import outbound
+from agent_runtime.clients import Clients
 from agent_runtime.models.view import message_view
 from agent_runtime.spec.mermaid import mermaid
 from agent_runtime.workflow.build import build_graph
@@ -26,9 +27,10 @@ async def outcome(text: str) -> tuple[str, str]:
     """The picture and the result of a workflow."""
     case = yaml.safe_load(text)
     agent = config(case["spec"])
-    async with outbound.client() as http:
-        graph = build_graph(agent, http, outbound.Secrets(Path("/nonexistent")))
-        values = await graph.ainvoke(case["input"])
+    clients = Clients(None)
+    graph = build_graph(agent, clients, outbound.Secrets(Path("/nonexistent")))
+    values = await graph.ainvoke(case["input"])
+    await clients.close()
     assert agent.spec.workflow is not None
     return mermaid(agent.spec.workflow), json.dumps(_plain(values), indent=2, ensure_ascii=False) + "\n"
 

@@ -27,8 +27,15 @@ def free_port() -> tuple[socket.socket, int]:
 @asynccontextmanager
 async def serving(app: ASGIApp) -> AsyncIterator[str]:
     """Serves the application; gives its base URL."""
+    async with serving_as(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5)) as url:
+        yield url
+
+
+@asynccontextmanager
+async def serving_as(config: uvicorn.Config) -> AsyncIterator[str]:
+    """Serves as `config` says, but on a free port; gives the base URL."""
     listener, port = free_port()
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, timeout_graceful_shutdown=5))
+    server = uvicorn.Server(config)
     server.capture_signals = _no_signals  # type: ignore[method-assign, assignment] # pytest has its own handlers
     task = asyncio.create_task(server.serve(sockets=[listener]))
     try:
@@ -37,7 +44,7 @@ async def serving(app: ASGIApp) -> AsyncIterator[str]:
                 await asyncio.sleep(0.01)
         if task.done():
             task.result()
-        yield f"http://127.0.0.1:{port}"
+        yield f"{'https' if config.is_ssl else 'http'}://127.0.0.1:{port}"
     finally:
         server.should_exit = True
         await task

@@ -11,7 +11,6 @@ from agent_runtime.spec.expression import Expression
 from agent_runtime.spec.scalars import seconds
 from agent_runtime.spec.template import as_text
 from agent_runtime.workflow.parts import idempotency_key
-from agent_runtime.workflow.peer import Peer
 
 if TYPE_CHECKING:
     from agent_runtime.spec.node import AgentNode
@@ -23,13 +22,13 @@ def build(node: AgentNode, parts: Parts) -> NodeFunction:
     params, services = node.with_, parts.services
     if params.ref not in services.peers:
         raise WorkflowError(f"node `{node.name}`: the config names no address of agent `{params.ref}`")
-    peer = Peer(params.ref, services.peers[params.ref], services.http, seconds(params.timeout))
+    peer, limit = services.peers[params.ref], seconds(params.timeout)
     text = Expression.compile(params.input) if params.input else None
 
     async def run(state: dict[str, Any]) -> dict[str, Any]:
         view = parts.view(state)
         question = as_text(text.evaluate(state=view)) if text else _last_of_person(view)
-        answer = await peer.ask(_thread(params.ref), question, idempotency_key())
+        answer = await peer.ask(_thread(params.ref), question, idempotency_key(), limit)
         if params.save:
             return parts.update({params.save: answer.text if answer.text is not None else answer.values})
         reply = AIMessage(content=as_text(answer.text if answer.text is not None else answer.values), name=params.ref)

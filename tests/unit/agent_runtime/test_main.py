@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import ssl
 import subprocess
 import sys
 import time
@@ -13,7 +14,9 @@ from typing import Any
 import httpx
 import pytest
 
+from agent_runtime.spec.identity import agent_uri
 from fakes.agents import CHAT, config, person
+from fakes.authority import Authority, client_context, pod
 from fakes.serving import free_port
 
 SLOW = {"name": "default", "provider": "scripted", "script": [{"reply": "in the end", "delay": "1s"}]}
@@ -41,11 +44,11 @@ def _start(folder: Path, text: str, port: int, **environment: str) -> subprocess
     )
 
 
-def _wait_ready(url: str, process: subprocess.Popen[str]) -> None:
+def _wait_ready(url: str, process: subprocess.Popen[str], context: ssl.SSLContext | None = None) -> None:
     deadline = time.monotonic() + _DEADLINE
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            if httpx.get(f"{url}/readyz").status_code == 200:
+            if httpx.get(f"{url}/readyz", verify=context or False).status_code == 200:
                 return
         except httpx.TransportError:
             time.sleep(0.05)
@@ -78,11 +81,43 @@ def test_it_serves_and_ends_its_runs_before_it_ends(tmp_path):
     assert "in the end" not in out
 
 
+def test_it_takes_up_new_certificates(tmp_path):
+    """In a process of its own, since its event loop has TLS code of its own."""
+    authority = Authority()
+    mounts = pod(tmp_path / "pod", authority, "tested")
+    listener, port = free_port()
+    listener.close()
+    agent = config({"models": [SLOW], "workflow": CHAT}, tls=True)
+    text = agent.model_dump_json(by_alias=True, exclude_none=True)
+    folders = {"APM_TLS_DIR": str(mounts.tls), "APM_TRUST_DIR": str(mounts.trust)}
+    context = client_context(authority, tmp_path, agent_uri("tests", "other"))
+    with _start(tmp_path, text, port, **folders) as process:
+        url = f"https://127.0.0.1:{port}"
+        try:
+            _wait_ready(url, process, context)
+            serials = []
+            for _ in range(2):
+                with httpx.Client(verify=context) as http, http.stream("GET", f"{url}/livez") as answer:
+                    shown = answer.extensions["network_stream"].get_extra_info("ssl_object").getpeercert()
+                serials.append(shown["serialNumber"])
+                mounts.certify(authority, agent_uri("tests", "tested"))
+            with httpx.Client(verify=context) as idle:
+                idle.get(f"{url}/livez")
+                process.terminate()
+                # Without waiting for the client that stays connected: that would be the drain timeout, 40 s.
+                out, _ = process.communicate(timeout=15)
+        finally:
+            process.kill()
+    assert serials[0] != serials[1]
+    assert "took up new certificates" in out
+
+
 @pytest.mark.parametrize(
     ("text", "environment", "message"),
     [
         ("{", {}, "config file"),
         ('{"agent": {"name": "a", "namespace": "n"}, "spec": {"grpah": "x"}}', {}, "spec.grpah: Extra inputs"),
+        (config({"models": [SLOW], "workflow": CHAT}, tls=True).model_dump_json(by_alias=True), {}, "tls.crt"),
         ('{"agent": {"name": "a", "namespace": "n"}, "spec": {}}', {}, "set either `workflow` or `graph`"),
         ("{}", {"APM_TERMINATION_LOG": "/nonexistent/log"}, "agent: Field required"),
     ],

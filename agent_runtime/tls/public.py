@@ -1,3 +1,5 @@
+"""TLS with services outside of the cluster."""
+
 from __future__ import annotations
 
 import ssl
