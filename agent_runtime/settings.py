@@ -40,6 +40,8 @@ class Settings:
     threads: int = 32
     """Threads for blocking calls to MongoDB."""
     max_body_bytes: int = 1 << 20
+    follow_limit: float = 3600.0
+    """How long an answer may follow a run: a stream, or one that waits. The run itself is not bound by it."""
     lease_timeout: float = 10.0
     """How long a run's owner may show no sign of life before another pod takes the run over."""
     drain_delay: float = 5.0
@@ -69,6 +71,7 @@ class Settings:
             max_runs=int(_number(env, "APM_MAX_RUNS", cls.max_runs)),
             threads=int(_number(env, "APM_THREADS", cls.threads)),
             max_body_bytes=int(_number(env, "APM_MAX_BODY_BYTES", cls.max_body_bytes)),
+            follow_limit=_number(env, "APM_FOLLOW_LIMIT_SECONDS", cls.follow_limit),
             lease_timeout=_number(env, "APM_LEASE_TIMEOUT_SECONDS", cls.lease_timeout),
             drain_delay=_number(env, "APM_DRAIN_DELAY_SECONDS", cls.drain_delay),
             drain_timeout=_number(env, "APM_DRAIN_TIMEOUT_SECONDS", cls.drain_timeout),

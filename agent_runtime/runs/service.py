@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 from uuid import NAMESPACE_OID, uuid4, uuid5
 
@@ -32,6 +32,8 @@ _POLL = 0.5
 """Seconds between tries to reach the state, for a client that waits."""
 _KEYED_ATTEMPTS = 20
 """How often a failed run may be made again with one idempotency key; then its failure is the answer."""
+_TRIES = 10
+"""Looks for a run that no client waits for any more, while it is just being taken, or the state is away."""
 TEMPORARY = "apm_temporary"
 """Marks the thread of a stateless run in its metadata."""
 
@@ -54,6 +56,7 @@ class RunService:
     worker: Worker
     graph: CompiledStateGraph[Any]
     check_input: Callable[[Any], Any]
+    _abandoning: set[asyncio.Task[None]] = field(default_factory=set)
 
     async def submit(self, thread_id: str | None, request: RunRequest, caller: Caller) -> Run:
         """Accepts a run; it is in the store before this returns. Without a thread it gets one of its own.
@@ -155,14 +158,33 @@ class RunService:
             ConflictError: It has ended.
             UnavailableError: It executes in another pod.
         """
-        if not run.active:
-            raise ConflictError(f"run {run.run_id} has ended already")
-        if job := self.worker.job(run.run_id):
-            job.cancel("interrupted")
-        elif run.status == "pending":
-            await self.store.end_run(run, "interrupted", None)
-        else:
-            raise UnavailableError(f"run {run.run_id} executes in another pod of the agent: try again")
+        while run.active:
+            if job := self.worker.job(run.run_id):
+                job.cancel("interrupted")
+                return
+            if run.status != "pending":
+                raise UnavailableError(f"run {run.run_id} executes in another pod of the agent: try again")
+            if await self.store.end_run(run, "interrupted", None):
+                return
+            # It began between the two looks.
+            run = await self.get(run.thread_id, run.run_id)
+        raise ConflictError(f"run {run.run_id} has ended already")
+
+    def abandon(self, run: Run) -> None:
+        """Stops a run whose client went away, if it waits or executes here; does not wait for that."""
+        task = asyncio.create_task(self._abandon(run))
+        self._abandoning.add(task)
+        task.add_done_callback(self._abandoning.discard)
+
+    async def _abandon(self, run: Run) -> None:
+        for _ in range(_TRIES):
+            try:
+                await self.cancel(await self.get(run.thread_id, run.run_id))
+                break
+            except (ConflictError, NotFoundError):
+                break
+            except UnavailableError:
+                await self.worker.changed(run.run_id)
 
     async def delete(self, run: Run) -> None:
         """Removes a run that has ended.

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING, Any
 
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 from starlette.routing import Route
 
 from agent_runtime.errors import InputError, NotFoundError, UnavailableError
 from agent_runtime.runs.encode import dumps
 from agent_runtime.runs.request import RunRequest
 from agent_runtime.server.assistants import check_id
+from agent_runtime.server.follow import FollowingResponse
 from agent_runtime.server.wire import agent_of, caller, key_problem, number, read, reply, whole
 
 if TYPE_CHECKING:
@@ -34,12 +36,14 @@ async def create_run(request: Request) -> Response:
 
 async def wait_run(request: Request) -> Response:
     run, asked = await _submit(request)
-    return await _result(request, run, temporary=_temporary(request, asked))
+    cancel = asked.on_disconnect == "cancel"
+    return await _result(request, run, cancel=cancel, temporary=_temporary(request, asked))
 
 
 async def stream_run(request: Request) -> Response:
     run, asked = await _submit(request)
-    return _stream(agent_of(request), run, 0, asked.on_disconnect == "cancel", temporary=_temporary(request, asked))
+    cancel = asked.on_disconnect == "cancel"
+    return _stream(agent_of(request), run, 0, cancel=cancel, temporary=_temporary(request, asked))
 
 
 async def list_runs(request: Request) -> Response:
@@ -64,13 +68,14 @@ async def delete_run(request: Request) -> Response:
 
 
 async def join_run(request: Request) -> Response:
-    return await _result(request, await _run(request), temporary=False)
+    cancel = _asks_to_cancel(request)
+    return await _result(request, await _run(request), cancel=cancel, temporary=False)
 
 
 async def join_stream(request: Request) -> Response:
     after = whole(request.headers.get("last-event-id")) or 0
-    cancel = request.query_params.get("cancel_on_disconnect", "").lower() in {"true", "1"}
-    return _stream(agent_of(request), await _run(request), after, cancel, temporary=False)
+    cancel = _asks_to_cancel(request)
+    return _stream(agent_of(request), await _run(request), after, cancel=cancel, temporary=False)
 
 
 async def cancel_run(request: Request) -> Response:
@@ -115,45 +120,60 @@ def _temporary(request: Request, asked: RunRequest) -> bool:
     return "thread_id" not in request.path_params and asked.on_completion != "keep"
 
 
-async def _result(request: Request, run: Run, *, temporary: bool) -> Response:
+def _asks_to_cancel(request: Request) -> bool:
+    return request.query_params.get("cancel_on_disconnect", "").lower() in {"true", "1"}
+
+
+async def _result(request: Request, run: Run, *, cancel: bool, temporary: bool) -> Response:
     agent = agent_of(request)
+    limit = agent.settings.follow_limit
 
     async def body() -> AsyncIterator[bytes]:
         # The head is sent at once, so that a client whose connection breaks knows where to ask again.
-        yield dumps(await agent.runs.wait(run))
+        try:
+            async with asyncio.timeout(limit):
+                values = await agent.runs.wait(run)
+        except TimeoutError:
+            message = f"no answer is kept open for longer than {limit:g} s; the run goes on: join it"
+            yield dumps({"__error__": {"error": "Timeout", "message": message}})
+            return
+        yield dumps(values)
         if temporary:
             await agent.runs.delete_thread(run.thread_id)
 
+    on_gone = (lambda: agent.runs.abandon(run)) if cancel else None
     headers = _location(run, "join")
-    return StreamingResponse(body(), headers=headers, media_type="application/json")
+    return FollowingResponse(body(), limit=limit, on_gone=on_gone, headers=headers, media_type="application/json")
 
 
-def _stream(agent: Agent, run: Run, after: int, cancel: bool, *, temporary: bool) -> Response:  # noqa: FBT001 - private
+def _stream(agent: Agent, run: Run, after: int, *, cancel: bool, temporary: bool) -> Response:
+    limit = agent.settings.follow_limit
+
     async def body() -> AsyncIterator[bytes]:
-        ended = False
         try:
-            async for event in _with_pauses(agent.runs.events(run, after)):
+            async for event in _with_pauses(agent.runs.events(run, after), limit):
                 if event is None:
                     yield b": still running\n\n"
                     continue
                 yield b"event: %b\ndata: %b\nid: %d\n\n" % (event.name.encode(), event.data, event.number)
-            ended = True
-        finally:
-            if not ended and cancel and (job := agent.runs.worker.job(run.run_id)):
-                job.cancel("interrupted")
+        except TimeoutError:
+            yield b": no stream is kept open for longer than %g s; the run goes on: join it\n\n" % limit
+            return
         if temporary:
             await agent.runs.delete_thread(run.thread_id)
 
+    on_gone = (lambda: agent.runs.abandon(run)) if cancel else None
     headers = {**_location(run, "stream"), "cache-control": "no-store", "x-accel-buffering": "no"}
-    return StreamingResponse(body(), headers=headers, media_type="text/event-stream")
+    return FollowingResponse(body(), limit=limit, on_gone=on_gone, headers=headers, media_type="text/event-stream")
 
 
-async def _with_pauses(events: AsyncIterator[Any]) -> AsyncIterator[Any]:
-    """The events, and None where none came for a while."""
+async def _with_pauses(events: AsyncIterator[Any], limit: float) -> AsyncIterator[Any]:
+    """The events, and None where none came for a while; raises TimeoutError after `limit` seconds."""
+    end = time.monotonic() + limit
     pending = asyncio.ensure_future(anext(events, StopAsyncIteration))
     try:
-        while True:
-            done, _ = await asyncio.wait({pending}, timeout=_KEEP_ALIVE)
+        while (left := end - time.monotonic()) > 0:
+            done, _ = await asyncio.wait({pending}, timeout=min(_KEEP_ALIVE, left))
             if not done:
                 yield None
                 continue
@@ -162,6 +182,7 @@ async def _with_pauses(events: AsyncIterator[Any]) -> AsyncIterator[Any]:
                 return
             yield event
             pending = asyncio.ensure_future(anext(events, StopAsyncIteration))
+        raise TimeoutError
     finally:
         pending.cancel()
 
