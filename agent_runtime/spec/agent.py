@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
+from agent_runtime.spec.auth import AuthSpec
 from agent_runtime.spec.base import SpecModel
 from agent_runtime.spec.model import ModelSpec
 from agent_runtime.spec.scalars import ObjectName
@@ -41,6 +42,13 @@ class AgentSpec(SpecModel):
         default=None,
         description="Where conversations are kept. Without it they live in the pod's memory and end with it.",
     )
+    auth: AuthSpec | None = Field(
+        default=None,
+        description=(
+            "What proof callers may bring. Without it, only other agents that may call this one are let in, by their "
+            "certificates."
+        ),
+    )
 
 
 class AgentIdentity(SpecModel):
@@ -59,3 +67,6 @@ class RuntimeConfig(SpecModel):
         default_factory=dict, description="Base URL of each agent that the workflow names."
     )
     tls: bool = Field(default=False, description="Whether certificates are mounted, and the port is served with TLS.")
+    token_review_url: str | None = Field(
+        default=None, description="Where the operator reviews tokens of ServiceAccounts, for `auth.serviceAccounts`."
+    )

@@ -10,10 +10,19 @@ from agent_runtime.spec.base import SpecModel
 SECRETS_DIR = Path("/var/run/secrets/apm.valeo-neuroerp.com")
 """Where an agent's pods find the keys of the Secrets that its resource refers to."""
 
+API_KEYS_DIR = Path("/var/run/apm/api-keys")
+"""Where they find the Secret of `spec.auth.apiKeys`, as a whole: a file for each caller."""
+
 SecretName = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)
 ]
 SecretKey = Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", min_length=1, max_length=253)]
+
+
+class SecretRef(SpecModel):
+    """A Secret in the agent's own namespace, with all its keys."""
+
+    name: SecretName = Field(description="Name of the Secret, in the namespace of the AgentDeployment.")
 
 
 class SecretKeyRef(SpecModel):

@@ -22,7 +22,7 @@ _KEPT = (
     "exclusiveMinimum", "exclusiveMaximum", "minItems", "maxItems", "minProperties", "maxProperties", "required",
     "anyOf", "x-kubernetes-int-or-string",
 )  # fmt: skip
-_LIST_KEYS = {"Condition": "type"}
+_LIST_KEYS = {"Condition": "type", "JWTIssuer": "issuer"}
 _ALSO_REQUIRED = {"ForEach": ("max",)}
 """Fields that the models leave optional only to explain their absence better."""
 _REPEATABLE = {"ScriptedToolCall"}

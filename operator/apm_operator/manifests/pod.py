@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from agent_runtime.spec.secret import SECRETS_DIR
+from agent_runtime.spec.secret import API_KEYS_DIR, SECRETS_DIR
 from apm_operator.kinds import CONFIG_HASH, SECRETS_HASH
 from apm_operator.manifests.agent import PORT, PORT_NAME
 from apm_operator.manifests.configmap import FILE_NAME
@@ -60,6 +60,8 @@ def _container(agent: Agent) -> dict[str, Any]:
     ]
     if agent.mounted:
         mounts.append({"name": "secrets", "mountPath": str(SECRETS_DIR), "readOnly": True})
+    if _api_keys(agent):
+        mounts.append({"name": "api-keys", "mountPath": str(API_KEYS_DIR), "readOnly": True})
     return {
         "name": CONTAINER,
         "image": spec.image or agent.default_image,
@@ -105,7 +107,15 @@ def _volumes(agent: Agent) -> list[dict[str, Any]]:
             for name in sorted(keys)
         ]
         volumes.append({"name": "secrets", "projected": {"defaultMode": 0o440, "sources": sources}})
+    if name := _api_keys(agent):
+        volumes.append({"name": "api-keys", "secret": {"secretName": name, "defaultMode": 0o440}})
     return volumes
+
+
+def _api_keys(agent: Agent) -> str:
+    """The Secret with the keys of callers; "" where there is none."""
+    auth = agent.spec.auth
+    return auth.api_keys.secret_ref.name if auth and auth.api_keys else ""
 
 
 def _spread(agent: Agent) -> Any:

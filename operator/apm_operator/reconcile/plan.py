@@ -80,6 +80,8 @@ def secret_uses(spec: AgentDeploymentSpec, mounted: Iterable[SecretKeyRef]) -> f
     """The Secrets and ConfigMaps whose content decides what the pods do: mounted ones and those of the environment."""
     uses = {SecretUse(ref.name, ref.key) for ref in mounted}
     uses.update(_environment(spec))
+    if spec.auth is not None and spec.auth.api_keys is not None:
+        uses.add(SecretUse(spec.auth.api_keys.secret_ref.name, "", live=True))
     return frozenset(uses)
 
 

@@ -24,12 +24,17 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class SecretUse(NamedTuple):
-    """A key of a Secret or ConfigMap that an agent's pods need; `key=""` means all keys."""
+    """A key of a Secret or ConfigMap that an agent's pods need; `key=""` means all keys.
+
+    Attributes:
+        live: the pods read the value when they use it, so that another one does not roll them.
+    """
 
     name: str
     key: str
     optional: bool = False
     kind: str = SECRETS.kind
+    live: bool = False
 
 
 class At(NamedTuple):
@@ -104,7 +109,7 @@ class Secrets:
             elif secret.keys is None or (use.key and use.key not in secret.keys):
                 if not use.optional:
                     (missing if secret.keys is None else incomplete).append(use)
-            else:
+            elif not use.live:
                 digests.append(f"{_mark(use)}={_shown(secret, secret.keys, use.key)}")
         fingerprint = hashlib.sha256("\n".join(digests).encode()).hexdigest()[:10] if digests else ""
         return Findings(fingerprint, tuple(missing), tuple(incomplete), tuple(sorted(unreadable)))

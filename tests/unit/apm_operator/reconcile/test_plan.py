@@ -124,6 +124,16 @@ def test_every_secret_that_decides_what_pods_do_is_known():
     }
 
 
+def test_the_keys_of_callers_are_mounted_whole_and_a_new_one_rolls_no_pods():
+    made = plan(auth={"apiKeys": {"secretRef": {"name": "callers"}}})
+    assert made.secrets == {SecretUse("callers", "", live=True)}
+    deployment = next(json.loads(each.body) for each in made.manifests if each.resource.kind == "Deployment")
+    pod = deployment["spec"]["template"]["spec"]
+    assert {"name": "api-keys", "secret": {"secretName": "callers", "defaultMode": 0o440}} in pod["volumes"]
+    mount = {"name": "api-keys", "mountPath": "/var/run/apm/api-keys", "readOnly": True}
+    assert mount in pod["containers"][0]["volumeMounts"]
+
+
 def test_every_config_map_of_the_environment_is_known():
     size = {"name": "SIZE", "valueFrom": {"configMapKeyRef": {"name": "sizes", "key": "main", "optional": True}}}
     read = AgentDeployment.parse(body(env=[size], envFrom=[{"configMapRef": {"name": "common"}}])).spec

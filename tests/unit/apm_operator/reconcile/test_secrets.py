@@ -45,6 +45,13 @@ async def test_a_fingerprint_of_a_whole_secret_is_of_all_its_keys_and_values():
     assert len(prints) == 4
 
 
+async def test_a_live_use_has_no_fingerprint_but_has_to_be_there():
+    live = SecretUse("llm", "", live=True)
+    assert await secrets(a="1").look(KEY, [live]) == Findings()
+    gone = SecretUse("gone", "", live=True)
+    assert (await secrets(a="1").look(KEY, [gone])).missing == (gone,)
+
+
 async def test_a_secret_of_many_keys_costs_one_slow_digest(monkeypatch: pytest.MonkeyPatch):
     """Ten thousand of them would hold up the operator for longer than its lease lasts."""
     slow: list[str] = []
