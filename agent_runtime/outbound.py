@@ -168,15 +168,16 @@ def _refused_certificate(error: BaseException | None) -> str:
     return ""
 
 
-async def lines(answer: httpx.Response, what: str) -> AsyncIterator[str]:
+async def lines(answer: httpx.Response, what: str, limit: float) -> AsyncIterator[str]:
     """The lines of a streamed answer.
 
     Raises:
-        CallError: A line, or the whole stream, is larger than what is read.
+        CallError: A line, or the whole stream, is larger than what is read, or the stream takes longer than `limit`
+            seconds.
     """
     parts: list[str] = []
     line = total = 0
-    async for chunk in answer.aiter_text():
+    async for chunk in _within(limit, answer.aiter_text(), what):
         head, *rest = chunk.split("\n")
         parts.append(head)
         line += len(head)
@@ -187,6 +188,19 @@ async def lines(answer: httpx.Response, what: str) -> AsyncIterator[str]:
         if line > MAX_ANSWER_BYTES or total > MAX_STREAM_BYTES:
             raise CallError(CallErrorKind.BAD_ANSWER, f"{what} streams more than is read")
     yield "".join(parts)
+
+
+async def _within(limit: float, chunks: AsyncIterator[str], what: str) -> AsyncIterator[str]:
+    deadline = asyncio.get_running_loop().time() + limit
+    while True:
+        try:
+            async with asyncio.timeout_at(deadline):
+                chunk = await anext(chunks, None)
+        except TimeoutError:
+            raise CallError(CallErrorKind.TIMEOUT, f"{what} streams for longer than {limit:g} s") from None
+        if chunk is None:
+            return
+        yield chunk
 
 
 async def _read(answer: httpx.Response, what: str) -> bytes:

@@ -5,6 +5,7 @@ Lean on purpose: `langchain-openai` doubles the pod's start time and adds 22 MiB
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +84,7 @@ class OpenAIChatModel(AsyncChatModel):
             lambda: self._open(body), attempts=self.spec.max_attempts, longest_pause=self._timeout
         )
         try:
-            async for event in _events(answer, self._what):
+            async for event in _events(answer, self._what, seconds(self.spec.stream_timeout)):
                 chunk = ChatGenerationChunk(message=_chunk(event, self._what))
                 if run_manager:
                     await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
@@ -127,7 +128,11 @@ class OpenAIChatModel(AsyncChatModel):
         headers = {**self._headers(), "accept": "text/event-stream"}
         request = self.http.build_request("POST", self._url, json=body, headers=headers, timeout=self._timeout)
         try:
-            answer = await self.http.send(request, stream=True)
+            # httpx's own limit is for each read, also of a head that trickles in.
+            async with asyncio.timeout(self._timeout):
+                answer = await self.http.send(request, stream=True)
+        except TimeoutError:
+            raise CallError(CallErrorKind.TIMEOUT, f"{self._what} gave no answer within {self._timeout:g} s") from None
         except httpx.HTTPError as error:
             raise outbound.transport_error(error, self._what, self._timeout) from error
         try:
@@ -138,10 +143,10 @@ class OpenAIChatModel(AsyncChatModel):
         return answer
 
 
-async def _events(answer: httpx.Response, what: str) -> AsyncIterator[dict[str, Any]]:
+async def _events(answer: httpx.Response, what: str, limit: float) -> AsyncIterator[dict[str, Any]]:
     """The parsed `data:` lines up to `[DONE]`; a stream that ends without it was cut."""
     finished = False
-    async for line in outbound.lines(answer, what):
+    async for line in outbound.lines(answer, what, limit):
         if not line.startswith("data:"):
             continue
         data = line.removeprefix("data:").strip()

@@ -64,7 +64,11 @@ class ModelSpec(SpecModel):
     )
     temperature: float | None = Field(default=None, ge=0, le=2, description="Sampling temperature, 0 to 2.")
     max_tokens: int | None = Field(default=None, ge=1, description="Largest number of tokens in one answer.")
-    timeout: Duration = Field(default="60s", description="Time limit of one request to the endpoint.")
+    timeout: Duration = Field(
+        default="60s",
+        description="Time limit of one request to the endpoint; of a streamed answer, of the wait for each part.",
+    )
+    stream_timeout: Duration = Field(default="10m", description="Time limit of a whole streamed answer.")
     max_attempts: int = Field(
         default=4,
         ge=1,

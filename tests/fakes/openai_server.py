@@ -32,6 +32,8 @@ class Answer:
     text: str = ""
     calls: tuple[tuple[str, str], ...] = ()
     delay: float = 0.0
+    pause: float = 0.0
+    """Seconds between the parts of a stream."""
     cut: bool = False
     """Whether the connection breaks in the middle of a stream."""
 
@@ -109,6 +111,7 @@ async def _stream(answer: Answer, text: str) -> AsyncIterator[str]:
     for number, delta in enumerate(deltas):
         if answer.cut and number == len(deltas) // 2:
             return
+        await asyncio.sleep(answer.pause)
         yield _event({"id": "chatcmpl-1", "choices": [{"index": 0, "delta": delta, "finish_reason": None}]})
     yield _event({"id": "chatcmpl-1", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
     yield _event({"id": "chatcmpl-1", "choices": [], "usage": _usage(text)})

@@ -54,7 +54,7 @@ async def test_a_line_without_an_end_is_not_read_for_ever():
 
     async def collect(url: str) -> None:
         async with outbound.client() as http, http.stream("GET", f"{url}/line") as answer:
-            async for line in outbound.lines(answer, "it"):
+            async for line in outbound.lines(answer, "it", 60):
                 read.append(line)  # noqa: PERF401 - what was read before the error counts
 
     async with serving(APP) as url:

@@ -150,6 +150,14 @@ async def test_a_cut_stream_is_an_error_and_not_a_short_answer(http):
     assert caught.value.kind == CallErrorKind.CONNECTION
 
 
+async def test_a_stream_that_never_ends_is_ended(http):
+    async with openai_server(Answer("word " * 100, pause=0.05)) as fake:
+        llm = model(http, fake.url, timeout="300ms", streamTimeout="500ms")
+        with pytest.raises(CallError, match=r"streams for longer than 0\.5 s") as caught:
+            _ = [chunk async for chunk in llm.astream(HELLO)]
+    assert caught.value.kind == CallErrorKind.TIMEOUT
+
+
 async def test_nobody_there(http):
     with pytest.raises(CallError) as caught:
         await model(http, "http://127.0.0.1:9/v1", maxAttempts=1).ainvoke(HELLO)
