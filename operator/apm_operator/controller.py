@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from apm_operator import conditions, metrics
-from apm_operator.errors import ApiError, LeadershipLost
+from apm_operator.errors import ApiError, LeadershipLost, Rewound
 from apm_operator.kinds import AGENTS, SELECTOR, WATCHED, Resource
 from apm_operator.reconcile.agentdeployment import Outcome
 
@@ -66,6 +66,7 @@ class Controller:
 
         Raises:
             LeadershipLost: this process must not write any more.
+            Rewound: what it knows is of no use any more.
         """
         for key in self._cache:
             self._queue.add(key)
@@ -136,6 +137,9 @@ class Controller:
         """Compare the cache with a list and take in what differs.
 
         A watch that is deaf, or that skipped deletions while it was being reopened, shows here.
+
+        Raises:
+            Rewound: an object is older in the list than it was known to be before.
         """
         before = self._cache.known(resource)
         listed: set[tuple[str, str]] = set()
@@ -143,7 +147,10 @@ class Controller:
             async for page in self._kube.pages(resource, namespace, "" if resource is AGENTS else SELECTOR):
                 for item in page:
                     item["kind"] = resource.kind  # lists leave it out
-                    listed.add((item["metadata"]["namespace"], item["metadata"]["name"]))
+                    at = item["metadata"]["namespace"], item["metadata"]["name"]
+                    listed.add(at)
+                    if int(item["metadata"]["resourceVersion"]) < int(before.get(at, 0)):
+                        raise Rewound(f"{resource.kind} {'/'.join(at)}")
                     self._take(item, resource, count=count)
         for (namespace, name), version in before.items():
             if (namespace, name) in listed or self._cache.known_version(resource, namespace, name) != version:

@@ -4,6 +4,7 @@ OperatorError
   +- SettingsError          the environment or the kubeconfig is wrong; told on the command line
   +- InvalidSpec            the resource itself is wrong; no retry until somebody changes it
   +- LeadershipLost         another process may lead by now; this one must end
+  +- Rewound                the API server's data went back in time; this process must end
   +- ApiError               the API server refused or could not be asked
        +- Unreachable       no answer at all
        +- NotFound          404
@@ -34,6 +35,13 @@ class InvalidSpec(OperatorError):
 
 class LeadershipLost(OperatorError):
     """The lease could not be renewed in time."""
+
+
+class Rewound(OperatorError):
+    """An object is older than it was before, as after a restore of etcd: what was learnt since holds no more."""
+
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} is older than before: the cluster's data were restored from a backup")
 
 
 class ApiError(OperatorError):

@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from apm_operator import metrics
-from apm_operator.errors import ApiError, Conflict, LeadershipLost, NotFound
+from apm_operator.errors import ApiError, Conflict, LeadershipLost, NotFound, Rewound
 from apm_operator.kinds import LEASES
 from apm_operator.kube import Kube
 
@@ -41,6 +41,7 @@ class Leader:
         self._identity = identity
         self._clock = clock
         self._renewed: float | None = None
+        self._version = 0
         self._observed: tuple[str, str] = ("", "")
         self._observed_at = 0.0
 
@@ -77,6 +78,7 @@ class Leader:
 
         Raises:
             LeadershipLost: another process took the lease, or it could not be renewed in time.
+            Rewound: the lease is older than this process left it.
         """
         while True:
             await asyncio.sleep(_RENEW_SECONDS)
@@ -115,14 +117,17 @@ class Leader:
                 return False
             self._renewed = started
             return True
+        if int(lease["metadata"]["resourceVersion"]) < self._version:
+            raise Rewound(f"Lease {self._name}")
         spec: dict[str, Any] = lease.get("spec") or {}
         if not self._may_take(spec):
             return False
         lease["spec"] = self._claim(now, spec)
         try:
-            await self._kube.replace(LEASES, self._namespace, self._name, lease, gated=False)
+            answer = await self._kube.replace(LEASES, self._namespace, self._name, lease, gated=False)
         except Conflict:
             return False
+        self._version = int(answer["metadata"]["resourceVersion"])
         self._renewed = started
         return True
 

@@ -12,7 +12,7 @@ import structlog
 from apm_operator import kube as api
 from apm_operator import metrics
 from apm_operator.controller import Controller
-from apm_operator.errors import LeadershipLost
+from apm_operator.errors import LeadershipLost, Rewound
 from apm_operator.handlers import watching
 from apm_operator.health import HealthServer
 from apm_operator.kinds import AGENTS, WATCHED
@@ -70,6 +70,7 @@ class Operator:
 
         Raises:
             LeadershipLost: the process must end.
+            Rewound: likewise.
         """
         async with AsyncExitStack() as stack:
             health = HealthServer(self._live, self._ready, self._export)
@@ -173,6 +174,8 @@ async def run(settings: Settings) -> int:
         await work
     except* LeadershipLost as lost:
         _log.error("Another process may lead now; this one ends", error=_first(lost))
+    except* Rewound as rewound:
+        _log.error("This process ends, to be started anew and learn what there is", error=_first(rewound))
     except* Exception:  # noqa: BLE001  the last line of defence: whatever it is, it is logged and the process ends
         _log.exception("The operator can't go on; it has to be started anew")
     finally:

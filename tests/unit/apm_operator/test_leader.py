@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 
 from apm_operator import leader as module
-from apm_operator.errors import ApiError, LeadershipLost
+from apm_operator.errors import ApiError, LeadershipLost, Rewound
 from apm_operator.leader import Leader
 from unit.apm_operator.fakes import FakeKube
 
@@ -135,3 +135,17 @@ async def test_two_installations_do_not_wait_for_each_other(kube: Any, clock: Cl
     other = Leader(kube, "system", "other-release", "two", clock)
     assert await other._try()
     other.remaining()
+
+
+async def test_a_lease_that_is_older_than_it_was_left_tells_of_a_restored_backup(
+    kube: FakeKube, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(module, "_RENEW_SECONDS", 0.001)
+    one = candidate(kube, clock, "one")
+    await one.acquire()
+    assert await one._try()
+    backup = await kube.get(module.LEASES, "system", "apm-operator")
+    assert await one._try()
+    kube.objects[AT] = backup
+    with pytest.raises(Rewound, match="restored from a backup"):
+        await one.keep()
