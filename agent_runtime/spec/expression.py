@@ -15,6 +15,7 @@ from typing import Any
 from cel_expr_python import cel
 
 from agent_runtime.spec.evaluator import EVALUATOR, EvaluationError
+from agent_runtime.spec.size import exceeds
 
 WORKFLOW_VARIABLES = ("state",)
 SCRIPT_VARIABLES = ("prompt", "last", "messages")
@@ -31,6 +32,8 @@ _LINEAR = {
 """Functions whose time and result grow no faster than what they are given."""
 _FEW = 24
 """Names and additions in an expression that is evaluated here."""
+_LITTLE = 256 << 10
+"""Bytes of data that an expression is evaluated on here: each addition may copy all of it."""
 _POSITION = re.compile(r"ERROR: <input>:\d+:(\d+): (.*)")
 
 
@@ -83,10 +86,11 @@ class Expression:
         Raises:
             ExpressionError: a field is missing, types don't fit, or it takes too many iterations, time or memory.
         """
-        if self.light:
+        needed = self._needed(variables)
+        if self.light and not exceeds(needed, _LITTLE):
             return self.evaluate_here(variables)
         try:
-            return EVALUATOR.evaluate(self.text, self.variables, self._needed(variables))
+            return EVALUATOR.evaluate(self.text, self.variables, needed)
         except EvaluationError as error:
             reason = str(error).removeprefix(_failed(self.text))
             raise ExpressionError(f"{_failed(self.text)}{reason}") from None

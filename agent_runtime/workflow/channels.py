@@ -11,12 +11,17 @@ from langgraph.channels import BinaryOperatorAggregate, LastValue
 from langgraph.graph.message import add_messages
 
 from agent_runtime.errors import WorkflowError
+from agent_runtime.spec.size import exceeds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from typing import Self
 
     from agent_runtime.spec.channel import ChannelSpec
+
+LARGEST_VALUE = 4 << 20
+"""Bytes that a channel may keep. A workflow that doubles a text at each step would else fill the pod's memory, and
+MongoDB keeps 16 MiB for all channels of a checkpoint."""
 
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -79,7 +84,7 @@ class DefaultAggregate(BinaryOperatorAggregate[Any]):
 
 def schema(name: str, channels: Mapping[str, ChannelSpec]) -> type:
     """The state type that LangGraph builds the channels from."""
-    fields = {key: Annotated[Any, _channel(channel)] for key, channel in channels.items()}
+    fields = {key: Annotated[Any, _channel(key, channel)] for key, channel in channels.items()}
     return TypedDict(name, fields, total=False)  # type: ignore[operator, no-any-return]
 
 
@@ -87,8 +92,14 @@ def fit(name: str, channel: ChannelSpec, value: Any) -> Any:
     """A value as the channel takes it.
 
     Raises:
-        WorkflowError: It is of another type than the channel's.
+        WorkflowError: It is of another type than the channel's, or larger than a channel keeps.
     """
+    fitted = _fit(name, channel, value)
+    _bound(name, fitted)
+    return fitted
+
+
+def _fit(name: str, channel: ChannelSpec, value: Any) -> Any:
     if channel.reduce in {"append", "union"} and not isinstance(value, list):
         return [value]
     if channel.type == "any" or (value is None and channel.reduce in {None, "replace"}):
@@ -113,16 +124,32 @@ def _messages(name: str, value: Any) -> Any:
         ) from None
 
 
-def _channel(channel: ChannelSpec) -> LastValue[Any] | BinaryOperatorAggregate[Any]:  # noqa: PLR0911 - one per reducer
+def _bound(name: str, value: Any) -> None:
+    if exceeds(value, LARGEST_VALUE):
+        raise WorkflowError(
+            f"channel `{name}` can't keep more than {LARGEST_VALUE >> 20} MiB: write less to it, or clear it at times"
+        )
+
+
+def _bounded(name: str, operator: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def reduce(old: Any, new: Any) -> Any:
+        value = operator(old, new)
+        _bound(name, value)
+        return value
+
+    return reduce
+
+
+def _channel(name: str, channel: ChannelSpec) -> LastValue[Any] | BinaryOperatorAggregate[Any]:  # noqa: PLR0911 - one per reducer
     if channel.type == "messages":
-        return DefaultAggregate(add_messages, add_messages([], channel.default or []))
+        return DefaultAggregate(_bounded(name, add_messages), add_messages([], channel.default or []))
     match channel.reduce:
         case "append":
-            return DefaultAggregate(_append, channel.default or [])
+            return DefaultAggregate(_bounded(name, _append), channel.default or [])
         case "union":
-            return DefaultAggregate(_union, channel.default or [])
+            return DefaultAggregate(_bounded(name, _union), channel.default or [])
         case "merge":
-            return DefaultAggregate(_merge, channel.default or {})
+            return DefaultAggregate(_bounded(name, _merge), channel.default or {})
         case "sum":
             return DefaultAggregate(_sum, channel.default or 0)
         case "max":

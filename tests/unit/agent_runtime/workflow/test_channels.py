@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from agent_runtime.errors import WorkflowError
 from agent_runtime.spec.channel import ChannelSpec
 from agent_runtime.workflow.channels import fit
 from agent_runtime.workflow.view import state_view
+from fakes.agents import running
 
 
 @pytest.mark.parametrize(
@@ -43,6 +46,26 @@ def test_values_that_fit(kind, reduce, value, kept):
 def test_values_that_do_not_fit(kind, value, message):
     with pytest.raises(WorkflowError, match=message):
         fit("c", ChannelSpec(type=kind), value)
+
+
+@pytest.mark.parametrize(
+    ("channel", "expression", "given"),
+    [
+        ({"type": "string"}, "state.x + state.x", "x" * 1000),
+        ({"type": "array", "reduce": "append"}, "state.x", ["x" * 1000]),
+        ({"type": "object", "reduce": "merge"}, "{string(size(state.x)): state.x}", {"x": "x" * 1000}),
+        ({"type": "messages"}, "[{'role': 'user', 'content': state.x.map(m, m.content).join()}]", "x" * 1000),
+    ],
+    ids=["replace", "append", "merge", "messages"],
+)
+async def test_a_channel_that_grows_in_a_loop_ends_the_run_and_not_the_pod(channel, expression, given):
+    node = {"name": "a", "uses": "set", "with": {"values": {"x": expression}}, "next": "a"}
+    workflow = {"state": {"x": channel}, "start": "a", "limits": {"steps": 10_000}, "nodes": [node]}
+    async with running({"workflow": workflow}) as it:
+        values = await it.client.runs.wait(None, "agent", input={"x": given}, raise_error=False)
+    # The first expression is refused before its value gets to the channel.
+    known = r"channel `x` can't keep more than 4 MiB: write less to it|`state.x \+ state.x` can't .* more than 4 MiB"
+    assert re.match(known, values["__error__"]["message"])
 
 
 def test_expressions_see_a_value_for_every_channel():
