@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import ssl
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx
 import stamina
 
+from agent_runtime.addresses import GuardedBackend
 from agent_runtime.errors import CallError, CallErrorKind
 from agent_runtime.tls.public import TrustOnUse
 
@@ -26,7 +28,10 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+_HEADER_VALUE = re.compile(r"[!-~]+")
+
 RETRIED = frozenset({CallErrorKind.TIMEOUT, CallErrorKind.CONNECTION, CallErrorKind.RATE_LIMIT, CallErrorKind.SERVER})
+_REDIRECTS = range(300, 400)
 MAX_ANSWER_BYTES = 4 << 20
 """Largest answer that is read; a bigger one fails the call instead of filling the pod's memory."""
 
@@ -47,11 +52,18 @@ baggage: ContextVar[Baggage] = ContextVar("baggage", default=_NONE)
 
 
 def client(context: ssl.SSLContext | None = None) -> httpx.AsyncClient:
-    """A client for outgoing calls. Redirects are not followed: they could leave the allowed hosts."""
+    """A client for outgoing calls, which goes where the URL says and nowhere else.
+
+    Redirects are not followed: they could leave the allowed hosts. Proxies and `.netrc` of the environment are not
+    used. Answers are asked for unpacked, since a small packed one can fill the memory.
+    """
+    transport = httpx.AsyncHTTPTransport(
+        verify=context or TrustOnUse(ssl.PROTOCOL_TLS_CLIENT), trust_env=False, limits=httpx.Limits(max_connections=200)
+    )
+    pool = transport._pool  # noqa: SLF001 - httpx has no parameter for it
+    pool._network_backend = GuardedBackend(pool._network_backend)  # noqa: SLF001
     return httpx.AsyncClient(
-        follow_redirects=False,
-        limits=httpx.Limits(max_connections=200),
-        verify=context or TrustOnUse(ssl.PROTOCOL_TLS_CLIENT),
+        transport=transport, follow_redirects=False, trust_env=False, headers={"accept-encoding": "identity"}
     )
 
 
@@ -76,6 +88,21 @@ class Secrets:
                 CallErrorKind.AUTHENTICATION, f"Secret {ref.name} has no value for the key {ref.key}: set it"
             )
         return value
+
+    def bearer(self, ref: SecretKeyRef) -> dict[str, str]:
+        """The header that carries the value as a bearer token.
+
+        Raises:
+            CallError: The file is missing or empty, or the value can't be in a header.
+        """
+        value = self.read(ref)
+        if not _HEADER_VALUE.fullmatch(value):
+            raise CallError(
+                CallErrorKind.AUTHENTICATION,
+                f"the key {ref.key} of Secret {ref.name} holds line breaks, blanks or other characters that no token "
+                "has: set it to the token alone",
+            )
+        return {"authorization": f"Bearer {value}"}
 
 
 async def request(
@@ -107,7 +134,7 @@ async def request(
             return await _read(answer, what)
     except TimeoutError:
         raise CallError(CallErrorKind.TIMEOUT, f"{what} gave no answer within {timeout:g} s") from None
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise transport_error(error, what, timeout) from error
 
 
@@ -134,10 +161,17 @@ def pause(error: Exception, longest: float) -> bool | float:
 
 
 def check(answer: httpx.Response, what: str) -> None:
-    """Raises a CallError unless the answer's status is 2xx."""
+    """Raises a CallError unless the answer's status is 2xx and its body is as it was sent. Its headers say no more."""
     status = answer.status_code
     if answer.is_success:
+        if answer.headers.get("content-encoding", "identity").lower() not in {"", "identity"}:
+            raise CallError(CallErrorKind.BAD_ANSWER, f"{what} packed its answer although it was asked not to")
         return
+    if status in _REDIRECTS:
+        raise CallError(
+            CallErrorKind.REFUSED,
+            f"{what} answered with a redirect ({status}), which is not followed: write the final address into the URL",
+        )
     retry_after = _retry_after(answer.headers.get("retry-after"))
     if status == HTTPStatus.TOO_MANY_REQUESTS:
         raise CallError(CallErrorKind.RATE_LIMIT, f"{what} allows no more requests now (429)", retry_after=retry_after)
@@ -150,10 +184,12 @@ def check(answer: httpx.Response, what: str) -> None:
     raise CallError(CallErrorKind.REFUSED, f"{what} refused the request ({status})")
 
 
-def transport_error(error: httpx.HTTPError, what: str, timeout: float) -> CallError:
+def transport_error(error: httpx.HTTPError | httpx.InvalidURL, what: str, timeout: float) -> CallError:
     """The CallError for a failure below HTTP."""
     if isinstance(error, httpx.TimeoutException):
         return CallError(CallErrorKind.TIMEOUT, f"{what} gave no answer within {timeout:g} s")
+    if isinstance(error, httpx.InvalidURL | httpx.UnsupportedProtocol):
+        return CallError(CallErrorKind.REFUSED, f"the address of {what} is not valid: correct it")
     if refused := _refused_certificate(error):
         return CallError(CallErrorKind.CONNECTION, f"no connection to {what}: {refused}")
     return CallError(CallErrorKind.CONNECTION, f"no connection to {what}: {type(error).__name__}")

@@ -6,7 +6,6 @@ Lean on purpose: `langchain-openai` doubles the pod's start time and adds 22 MiB
 from __future__ import annotations
 
 import asyncio
-import json
 from typing import TYPE_CHECKING, Any
 
 import httpx
@@ -15,7 +14,7 @@ from langchain_core.messages.tool import tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from pydantic import ConfigDict
 
-from agent_runtime import outbound
+from agent_runtime import outbound, plain
 from agent_runtime.errors import CallError, CallErrorKind
 from agent_runtime.models import wire
 from agent_runtime.models.chat import AsyncChatModel
@@ -108,7 +107,7 @@ class OpenAIChatModel(AsyncChatModel):
 
     def _headers(self) -> dict[str, str]:
         ref = self.spec.api_key_secret_ref
-        return {"authorization": f"Bearer {self.secrets.read(ref)}"} if ref else {}
+        return self.secrets.bearer(ref) if ref else {}
 
     def _body(self, messages: Sequence[BaseMessage], stop: list[str] | None, extra: dict[str, Any]) -> dict[str, Any]:
         settings = {
@@ -126,14 +125,14 @@ class OpenAIChatModel(AsyncChatModel):
 
     async def _open(self, body: dict[str, Any]) -> httpx.Response:
         headers = {**self._headers(), "accept": "text/event-stream"}
-        request = self.http.build_request("POST", self._url, json=body, headers=headers, timeout=self._timeout)
         try:
+            request = self.http.build_request("POST", self._url, json=body, headers=headers, timeout=self._timeout)
             # httpx's own limit is for each read, also of a head that trickles in.
             async with asyncio.timeout(self._timeout):
                 answer = await self.http.send(request, stream=True)
         except TimeoutError:
             raise CallError(CallErrorKind.TIMEOUT, f"{self._what} gave no answer within {self._timeout:g} s") from None
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise outbound.transport_error(error, self._what, self._timeout) from error
         try:
             outbound.check(answer, self._what)
@@ -182,9 +181,9 @@ def _chunk(event: dict[str, Any], what: str) -> AIMessageChunk:
 
 def _parse(text: str | bytes, what: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise CallError(CallErrorKind.BAD_ANSWER, f"{what} gave an answer that is no JSON") from error
+        value = plain.parse(text)
+    except ValueError:
+        raise CallError(CallErrorKind.BAD_ANSWER, f"{what} gave an answer that is no JSON") from None
     if not isinstance(value, dict):
         raise CallError(CallErrorKind.BAD_ANSWER, f"{what} gave an answer that is no chat completion")
     return value

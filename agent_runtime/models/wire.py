@@ -16,6 +16,7 @@ from langchain_core.messages import (
     UsageMetadata,
 )
 
+from agent_runtime import plain
 from agent_runtime.errors import CallError, CallErrorKind
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def parse_calls(calls: Sequence[dict[str, Any]]) -> tuple[list[ToolCall], list[I
         function = call["function"]
         name, text, identifier = function["name"], function.get("arguments") or "{}", call.get("id")
         try:
-            arguments = json.loads(text)
+            arguments = plain.parse(text)
         except ValueError:
             arguments = None
         if isinstance(arguments, dict):

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from agent_runtime.errors import InputError
+from agent_runtime.plain import DEEPEST, deeper
 from agent_runtime.runs.encode import dumps
 from agent_runtime.runs.service import Caller
 from agent_runtime.workflow.peer import HOPS_HEADER, MAX_HOPS
@@ -23,10 +24,12 @@ if TYPE_CHECKING:
 Model = TypeVar("Model", bound=BaseModel)
 
 _DIGITS = re.compile(r"[0-9]{1,9}")
-_DEEPEST = 64
-"""Levels of lists and objects in a body; MongoDB keeps 100, a JSON writer some 250."""
 _LARGEST = 1 << 63
-_PASSED_ON = ("traceparent", "tracestate")
+_PASSED_ON = {
+    "traceparent": re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"),
+    "tracestate": re.compile(r"[!-~][ -~]{0,511}"),
+}
+"""Headers that go on to the services a run calls, where they have the form of W3C Trace Context."""
 
 
 class Body(BaseModel):
@@ -64,8 +67,8 @@ async def read(request: Request, model: type[Model]) -> Model:
         value = orjson.loads(body) if body else {}
     except ValueError as error:
         raise InputError(f"the body is no JSON: {error}") from None
-    if _deeper(value, _DEEPEST):
-        raise InputError(f"the body has more than {_DEEPEST} levels of lists and objects: make it flatter")
+    if deeper(value, DEEPEST):
+        raise InputError(f"the body has more than {DEEPEST} levels of lists and objects: make it flatter")
     return model.model_validate(value)
 
 
@@ -74,7 +77,9 @@ def caller(request: Request) -> Caller:
     count = whole(request.headers.get(HOPS_HEADER)) or 0
     if count > MAX_HOPS:
         raise InputError(f"{MAX_HOPS} agents have asked each other in turn already: look for a cycle between agents")
-    passed = {name: request.headers[name] for name in _PASSED_ON if name in request.headers}
+    passed = {
+        name: value for name, form in _PASSED_ON.items() if form.fullmatch(value := request.headers.get(name, ""))
+    }
     return Caller(count, passed, request.headers.get("idempotency-key"))
 
 
@@ -101,17 +106,3 @@ def key_problem(metadata: dict[str, Any]) -> None:
                 key_problem(one)
             elif isinstance(one, int) and not -_LARGEST <= one < _LARGEST:
                 raise InputError(f"`metadata` can't keep the number {one}: write it as text")
-
-
-def _deeper(value: Any, levels: int) -> bool:
-    layer = [value]
-    for _ in range(levels + 1):
-        layer = [
-            child
-            for one in layer
-            if isinstance(one, dict | list)
-            for child in (one.values() if isinstance(one, dict) else one)
-        ]
-        if not layer:
-            return False
-    return True

@@ -7,18 +7,23 @@ from agent_runtime.spec.node import Node
 from agent_runtime.spec.scalars import END
 from agent_runtime.spec.workflow import WorkflowSpec
 
+LONGEST = 65536
+"""Characters of a picture; it becomes a part of the resource's status."""
 _LABEL_LIMIT = 60
 
 
 def mermaid(workflow: WorkflowSpec) -> str:
-    """The workflow as a Mermaid flowchart."""
+    """The workflow as a Mermaid flowchart; one that is too large is not drawn but counted."""
     drawn = edges(workflow)
     lines = ["flowchart TD", f"  {_id(START)}([start])"]
     lines += [f"  {_id(node.name)}{_shape(node)}" for node in workflow.nodes]
     if any(edge.target == END for edge in drawn):
         lines.append(f"  {_id(END)}([end])")
     lines += [f"  {_id(edge.source)} {_arrow(edge)} {_id(edge.target)}" for edge in drawn]
-    return "\n".join(lines) + "\n"
+    drawing = "\n".join(lines) + "\n"
+    if len(drawing) <= LONGEST:
+        return drawing
+    return f"flowchart TD\n  {_id(START)}([{len(workflow.nodes)} nodes and {len(drawn)} edges])\n"
 
 
 def _id(name: str) -> str:

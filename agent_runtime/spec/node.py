@@ -8,7 +8,7 @@ from pydantic import Field
 
 from agent_runtime.spec.base import SpecModel
 from agent_runtime.spec.edge import Next
-from agent_runtime.spec.scalars import Duration, Identifier, NodeName, ObjectName, Pause
+from agent_runtime.spec.scalars import Duration, ExpressionText, Identifier, NodeName, ObjectName, Pause
 
 ErrorKind = Literal["Timeout", "Connection", "RateLimit", "5xx", "Any"]
 
@@ -58,7 +58,7 @@ class ModelParams(SpecModel):
 class SetParams(SpecModel):
     """What a `set` node writes."""
 
-    values: dict[Identifier, str] = Field(
+    values: dict[Identifier, ExpressionText] = Field(
         min_length=1, max_length=32, description="Channel to CEL expression over `state`."
     )
 
@@ -67,7 +67,7 @@ class ToolParams(SpecModel):
     """What a `tool` node calls."""
 
     tool: NodeName = Field(description="Tool to call, by its name in the workflow's `tools`.")
-    arguments: dict[str, str] = Field(
+    arguments: dict[str, ExpressionText] = Field(
         default_factory=dict, max_length=32, description="Argument to CEL expression over `state`."
     )
     save: Identifier | None = Field(default=None, description="Channel that keeps the answer of the service.")

@@ -19,6 +19,9 @@ Identifier = Annotated[str, StringConstraints(pattern=IDENTIFIER_PATTERN, max_le
 NodeName = Annotated[str, StringConstraints(pattern=DNS_LABEL_PATTERN, max_length=63)]
 """The name of a node, a model, a tool or a sub-workflow."""
 
+ExpressionText = Annotated[str, StringConstraints(max_length=2048)]
+"""A CEL expression that stands as the value of a map."""
+
 ObjectName = Annotated[str, StringConstraints(pattern=DNS_LABEL_PATTERN, max_length=63)]
 """The name of a Kubernetes object that has to be a DNS label."""
 

@@ -8,7 +8,7 @@ from agent_runtime.spec.base import SpecModel
 from agent_runtime.spec.scalars import Duration
 from agent_runtime.spec.secret import SecretKeyRef
 
-DatabaseName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,63}$")]
+DatabaseName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,63}$", max_length=63)]
 
 
 class MongoDBTLSSpec(SpecModel):

@@ -1,13 +1,23 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from agent_runtime.spec.base import SpecModel
 from agent_runtime.spec.scalars import Duration, NodeName
 from agent_runtime.spec.secret import SecretKeyRef
+
+HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][-A-Za-z0-9_]*$", max_length=64)]
+HeaderValue = Annotated[str, StringConstraints(pattern=r"^[ -~]*$", max_length=2048)]
+
+TAKEN_HEADERS = {
+    "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "host",
+    "idempotency-key", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade",
+}  # fmt: skip
+"""Headers that belong to the connection, or that the runtime sets."""
+SECRET_HEADERS = {"authorization", "cookie", "proxy-authorization"}
 
 
 class HTTPTool(SpecModel):
@@ -19,8 +29,10 @@ class HTTPTool(SpecModel):
         max_length=2048,
         description="Address; the path and query may hold `{argument}`, the scheme and host may not.",
     )
-    headers: dict[str, str] = Field(
-        default_factory=dict, description="Headers sent with every request; no secrets here."
+    headers: dict[HeaderName, HeaderValue] = Field(
+        default_factory=dict,
+        max_length=32,
+        description="Headers sent with every request; no secrets here, and none that belong to the connection.",
     )
     bearer_token_secret_ref: SecretKeyRef | None = Field(
         default=None, description="Secret key whose value is sent as `Authorization: Bearer`."

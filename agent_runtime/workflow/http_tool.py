@@ -9,7 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from agent_runtime import outbound
+from agent_runtime import outbound, plain
 from agent_runtime.errors import CallError, CallErrorKind, ConfigError
 from agent_runtime.spec.scalars import seconds
 
@@ -55,7 +55,7 @@ class HTTPToolCaller:
             url += ("&" if "?" in url else "?") + query
         headers = {**tool.headers, **outbound.baggage.get().headers, "idempotency-key": key}
         if tool.bearer_token_secret_ref:
-            headers["authorization"] = f"Bearer {self.secrets.read(tool.bearer_token_secret_ref)}"
+            headers |= self.secrets.bearer(tool.bearer_token_secret_ref)
         timeout = seconds(tool.timeout)
         answer = await outbound.retried(
             lambda: outbound.request(
@@ -71,7 +71,12 @@ class HTTPToolCaller:
             longest_pause=timeout,
         )
         try:
-            return json.loads(answer)
+            return plain.parse(answer)
+        except plain.TooDeep:
+            raise CallError(
+                CallErrorKind.BAD_ANSWER,
+                f"tool {self.spec.name} answered with more than {plain.DEEPEST_ANSWER} levels of lists and objects",
+            ) from None
         except ValueError:
             return answer.decode("utf-8", errors="replace")
 
@@ -80,6 +85,10 @@ class HTTPToolCaller:
         return validator(self.spec.parameters, f"tool {self.spec.name}")
 
     def _check(self, arguments: Mapping[str, Any]) -> None:
+        if not _sendable(arguments):
+            raise CallError(
+                CallErrorKind.REFUSED, f"the arguments of tool {self.spec.name} hold text that is no Unicode"
+            )
         if problem := mismatch(self._validator, dict(arguments)):
             raise CallError(CallErrorKind.REFUSED, f"the arguments of tool {self.spec.name} don't fit: {problem}")
 
@@ -133,6 +142,15 @@ def mismatch(checker: Validator, value: Any, *, quote_value: bool = True) -> str
     if len(message) > _QUOTED:
         message = f"{message[:_QUOTED]}..."
     return f"{where}: {message}" if where else message
+
+
+def _sendable(arguments: Mapping[str, Any]) -> bool:
+    """Whether the arguments can be written as UTF-8: JSON lets half a character pass."""
+    try:
+        json.dumps(dict(arguments), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _text(value: Any) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from agent_runtime import outbound
+from agent_runtime import outbound, plain
 from agent_runtime.errors import CallError, CallErrorKind, WorkflowError
 
 if TYPE_CHECKING:
@@ -83,7 +82,7 @@ class Peer:
 
 def _parse(body: bytes, name: str) -> PeerAnswer:
     try:
-        values = json.loads(body)
+        values = plain.parse(body, plain.DEEPEST)
     except ValueError:
         values = None
     if not isinstance(values, dict):

@@ -14,7 +14,6 @@ OperatorError
        +- Forbidden         403
             +- QuotaExceeded
             +- NamespaceTerminating
-            +- NotHeld
 """
 
 from __future__ import annotations
@@ -93,10 +92,6 @@ class NamespaceTerminating(Forbidden):
     """The namespace is being deleted: nothing can be created in it."""
 
 
-class NotHeld(Forbidden):
-    """A Role is to grant what the operator does not hold itself."""
-
-
 _BY_STATUS: dict[int, type[ApiError]] = {
     400: Invalid,
     403: Forbidden,
@@ -124,8 +119,6 @@ def from_status(status: int, body: Any, retry_after: str | None = None) -> ApiEr
             kind = NamespaceTerminating
         elif "exceeded quota" in message:
             kind = QuotaExceeded
-        elif "attempting to grant RBAC permissions not currently held" in message:
-            kind = NotHeld
     return kind(message, status=status, reason=reason, retry_after=_seconds(retry_after, details))
 
 

@@ -18,7 +18,6 @@ from apm_operator.health import HealthServer
 from apm_operator.kinds import AGENTS, WATCHED
 from apm_operator.leader import Leader
 from apm_operator.queue import WorkQueue
-from apm_operator.reconcile import grants
 from apm_operator.reconcile.agentdeployment import Reconciler
 from apm_operator.reconcile.cache import Cache
 from apm_operator.reconcile.events import Events
@@ -60,7 +59,6 @@ class Operator:
                 events=Events(kube, settings.identity),
                 prober=self._prober,
                 images=Images(settings.runtime_image, settings.runtime_image_pull_policy),
-                grantable=grants.read(settings.grantable),
             ),
             namespaces=settings.watch_namespaces,
             resync=settings.resync_seconds,
@@ -159,7 +157,7 @@ async def run(settings: Settings) -> int:
     Raises:
         SettingsError: the API server can't be found or the credentials can't be used.
     """
-    kube = await api.connect(settings.kubeconfig)
+    kube = api.Kube(await api.configuration(settings.kubeconfig))
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -7,7 +7,7 @@ from agent_runtime.spec.checks.names import duplicates
 from agent_runtime.spec.checks.problem import Problem
 from agent_runtime.spec.edge import Handoff
 from agent_runtime.spec.node import AgentNode, ModelNode, Node, SetNode, ToolNode, WorkflowNode
-from agent_runtime.spec.tool import ToolSpec
+from agent_runtime.spec.tool import SECRET_HEADERS, TAKEN_HEADERS, ToolSpec
 from agent_runtime.spec.workflow import WorkflowSpec
 
 
@@ -87,10 +87,19 @@ def _check_channel(workflow: WorkflowSpec, node: Node, where: str) -> Iterator[P
 
 
 def _check_tool(tool: ToolSpec, where: str) -> Iterator[Problem]:
+    yield from _check_headers(tool, f"{where}.http.headers")
     known = set(tool.parameters.get("properties", {}))
     for name in tool.http.arguments_in_url:
         if name not in known:
             yield _unknown(f"{where}.http.url", "argument", name, known, "`parameters.properties`")
+
+
+def _check_headers(tool: ToolSpec, where: str) -> Iterator[Problem]:
+    for name in tool.http.headers:
+        if name.lower() in SECRET_HEADERS:
+            yield Problem(where, f"`{name}` carries a secret: remove it, and set `bearerTokenSecretRef`")
+        elif name.lower() in TAKEN_HEADERS:
+            yield Problem(where, f"`{name}` is set by the runtime: remove it")
 
 
 def _unknown(path: str, noun: str, name: str, known: set[str], home: str) -> Problem:

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ from langchain_core.messages import (
 )
 from langgraph.types import Command
 
+from agent_runtime import plain
 from agent_runtime.errors import CallError, CallErrorKind, WorkflowError
 from agent_runtime.models import handoff
 from agent_runtime.models.wire import spec_to_wire
@@ -166,7 +166,7 @@ def _kept(added: list[BaseMessage], name: str, save: str | None, checker: Any) -
     value: Any = text
     if checker is not None:
         try:
-            value = json.loads(text)
+            value = plain.parse(text)
         except ValueError:
             raise CallError(CallErrorKind.BAD_ANSWER, f"the model of node `{name}` answered no JSON") from None
         if problem := mismatch(checker, value, quote_value=False):

@@ -7,8 +7,13 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, WithJsonSchema
 from pydantic.alias_generators import to_camel
 
+from agent_runtime.spec.mermaid import LONGEST
+
 Timestamp = Annotated[str, WithJsonSchema({"type": "string", "format": "date-time"})]
 Reason = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$", max_length=1024)]
+
+LONGEST_TOKEN = 1024
+"""Characters that are kept of an annotation, which may have 256 KiB."""
 
 
 class StatusModel(BaseModel):
@@ -45,14 +50,21 @@ class AgentDeploymentStatus(StatusModel):
     )
     replicas: int | None = Field(default=None, ge=0, description="Pods that exist.")
     ready_replicas: int | None = Field(default=None, ge=0, description="Pods that answer requests.")
-    selector: str | None = Field(default=None, description="Label selector of the pods, for autoscalers.")
-    url: str | None = Field(default=None, description="Address of the agent inside the cluster.")
-    workflow: str | None = Field(default=None, description="The workflow as a Mermaid flow chart.")
-    model: str | None = Field(
-        default=None, description="Name of the model `default`, or `scripted`, or `graph` for an own graph."
+    selector: str | None = Field(
+        default=None, max_length=1024, description="Label selector of the pods, for autoscalers."
     )
-    config_hash: str | None = Field(default=None, description="Hash of the configuration that the pods are given.")
+    url: str | None = Field(default=None, max_length=1024, description="Address of the agent inside the cluster.")
+    workflow: str | None = Field(default=None, max_length=LONGEST, description="The workflow as a Mermaid flow chart.")
+    model: str | None = Field(
+        default=None,
+        max_length=253,
+        description="Name of the model `default`, or `scripted`, or `graph` for an own graph.",
+    )
+    config_hash: str | None = Field(
+        default=None, max_length=64, description="Hash of the configuration that the pods are given."
+    )
     last_handled_reconcile_at: str | None = Field(
         default=None,
+        max_length=LONGEST_TOKEN,
         description="Value of the annotation `apm.valeo-neuroerp.com/reconcile-at` that was handled last.",
     )

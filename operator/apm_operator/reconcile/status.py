@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from apm_operator.api.status import LONGEST_TOKEN
 from apm_operator.conditions import Verdict, conditions
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def wanted(entry: Entry, plan: Plan | None, verdict: Verdict, now: str) -> dict[
     }
     status["observedGeneration"] = generation if verdict.certain else before.get("observedGeneration")
     if agent.reconcile_at:
-        status["lastHandledReconcileAt"] = agent.reconcile_at
+        status["lastHandledReconcileAt"] = agent.reconcile_at[:LONGEST_TOKEN]
     if plan is not None:
         status |= {
             "selector": plan.selector,

@@ -17,6 +17,12 @@ def spec(text: str, models: str = SCRIPTED) -> AgentSpec:
     return AgentSpec.model_validate(yaml.safe_load(models + text))
 
 
+TOOL_HEADER = """
+workflow:
+  start: a
+  nodes: [{name: a, uses: model}]
+  tools: [{name: t, http: {url: "http://h", headers: {%s: x}}}]
+"""
 SOUND = {
     "sequence": """
 workflow:
@@ -271,30 +277,20 @@ workflow:
         "workflow.nodes[0].next.handoff",
         "only a node with `uses: model`",
     ),
-    "start named twice": (
-        "workflow: {start: [a, a], nodes: [{name: a, uses: model}]}",
-        "workflow.start[1]",
-        "`a` stands twice",
-    ),
-    "target named twice": (
-        "workflow: {start: a, nodes: [{name: a, uses: model, next: [b, end, b]}, {name: b, uses: model}]}",
-        "workflow.nodes[0].next[2]",
-        "`b` stands twice",
-    ),
-    "hand-over named twice": (
-        "workflow: {start: a, nodes: [{name: a, uses: model, next: {handoff: [b, b]}}, {name: b, uses: model}]}",
-        "workflow.nodes[0].next.handoff[1]",
-        "`b` stands twice",
-    ),
-    "join with a node named twice": (
-        "workflow: {start: a, nodes: [{name: a, uses: model}, {name: b, uses: model, needs: [a, a]}]}",
-        "workflow.nodes[1].needs[1]",
-        "`a` stands twice",
-    ),
     "argument that the tool doesn't have": (
         "workflow: {start: a, nodes: [{name: a, uses: model}], tools: [{name: t, http: {url: 'http://h/{id}'}}]}",
         "workflow.tools[0].http.url",
         "no argument `id`",
+    ),
+    "secret header of a tool": (
+        TOOL_HEADER % "Authorization",
+        "workflow.tools[0].http.headers",
+        "carries a secret: remove it, and set `bearerTokenSecretRef`",
+    ),
+    "header that is not the tool's own": (
+        TOOL_HEADER % "Transfer-Encoding",
+        "workflow.tools[0].http.headers",
+        "is set by the runtime",
     ),
     "broken condition": (
         ONE % ", next: {switch: [{when: 'state.', to: end}], else: end}",

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import yaml
 
-from agent_runtime.spec.mermaid import mermaid
+from agent_runtime.spec.mermaid import LONGEST, mermaid
 from agent_runtime.spec.workflow import WorkflowSpec
 
 WORKFLOW = """
@@ -46,3 +46,11 @@ flowchart TD
 
 def test_every_kind_of_edge_is_drawn():
     assert mermaid(WorkflowSpec.model_validate(yaml.safe_load(WORKFLOW))) == DIAGRAM
+
+
+def test_a_workflow_too_large_to_draw_is_counted():
+    names = [f"{'n' * 50}{number}" for number in range(100)]
+    nodes = [{"name": name, "uses": "model", "next": names[:32]} for name in names]
+    picture = mermaid(WorkflowSpec.model_validate({"start": names[0], "nodes": nodes}))
+    assert len(picture) < LONGEST
+    assert "100 nodes and 3201 edges" in picture

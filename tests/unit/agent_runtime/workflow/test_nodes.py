@@ -105,15 +105,19 @@ async def test_an_agent_asks_another_one_in_one_lasting_thread():
     assert len(there[0]["values"]["messages"]) == 4
 
 
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+
+
 async def test_headers_for_tracing_go_to_the_other_agent():
     async with (
         tool_server(answer={"messages": [{"type": "ai", "content": "hi"}]}) as other,
         running({"workflow": ASK}, peers={"other": other.url}) as it,
     ):
-        headers = {"traceparent": "00-1-2-01", HOPS_HEADER: "2", "authorization": "Bearer x"}
+        headers = {"traceparent": TRACE, "tracestate": "v=" + "x" * 600, HOPS_HEADER: "2", "authorization": "Bearer x"}
         await it.client.runs.wait(None, "agent", input=person("hi"), headers=headers)
     sent = other.calls[0].headers
-    assert sent["traceparent"] == "00-1-2-01"
+    assert sent["traceparent"] == TRACE
+    assert "tracestate" not in sent, "only what has the form of Trace Context goes on"
     assert sent[HOPS_HEADER] == "3"
     assert "authorization" not in sent
     assert sent["idempotency-key"]
