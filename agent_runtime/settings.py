@@ -19,6 +19,10 @@ _LIBRARY_DEFAULTS = {
     "LANGGRAPH_STRICT_MSGPACK": "true",
 }
 
+_OF_THE_OPERATOR = ("APM_CONFIG", "POD_NAME")
+"""All that a pod of the operator reads. The rest may come from a ConfigMap that the agent names with other things in
+mind, such as a `PORT`, or that somebody else may write."""
+
 
 @dataclass(frozen=True)
 class Settings:
@@ -51,12 +55,14 @@ class Settings:
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
-        """Reads `APM_*`, `HOST`, `PORT` and `POD_NAME`.
+        """Reads `APM_*`, `HOST`, `PORT` and `POD_NAME`; with `APM_MANAGED=true` what the operator sets and no more.
 
         Raises:
             ConfigError: A variable's value is not a number where one is needed.
         """
         env = os.environ if environ is None else environ
+        if env.get("APM_MANAGED") == "true":
+            env = {name: env[name] for name in _OF_THE_OPERATOR if name in env}
         return cls(
             config_file=Path(env.get("APM_CONFIG", str(cls.config_file))),
             secrets_dir=Path(env.get("APM_SECRETS_DIR", str(cls.secrets_dir))),

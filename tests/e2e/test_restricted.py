@@ -47,6 +47,13 @@ def test_an_agent_has_no_rights_and_no_token(space: Space) -> None:
     assert json.loads(shown) == {**_HARDENED, "token": False}
 
 
+def test_a_foreign_environment_changes_nothing(space: Space) -> None:
+    foreign = {"PORT": "5432", "HOST": "db", "APM_CONFIG": "/nowhere", "APM_TRUST_DIR": "/mine", "APM_MAX_RUNS": "many"}
+    config_map = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "foreign"}, "data": foreign}
+    space.apply(config_map, agent("steadfast", envFrom=[{"configMapRef": {"name": "foreign"}}]))
+    space.ready("steadfast")
+
+
 def test_the_operator_has_no_rights_on_its_node(space: Space) -> None:
     pod = Operator(space.cluster).wait_for_leader()
     shown = space.cluster.kubectl("exec", pod, f"--namespace={OPERATOR_NAMESPACE}", "--", "python3", "-c", _LOOK)

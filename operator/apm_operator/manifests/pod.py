@@ -68,6 +68,8 @@ def _container(agent: Agent) -> dict[str, Any]:
         "imagePullPolicy": spec.image_pull_policy or agent.default_pull_policy,
         "ports": [{"name": PORT_NAME, "containerPort": PORT, "protocol": "TCP"}],
         "env": [
+            # These win over envFrom, and with the first of them the runtime heeds no other.
+            {"name": "APM_MANAGED", "value": "true"},
             {"name": "APM_CONFIG", "value": f"{CONFIG_DIR}/{FILE_NAME}"},
             _from_field("POD_NAME", "metadata.name"),
             _from_field("POD_NAMESPACE", "metadata.namespace"),
