@@ -12,6 +12,7 @@ from langgraph.types import Command
 
 from agent_runtime import outbound
 from agent_runtime.errors import AgentError, UnavailableError
+from agent_runtime.logs import node_of
 from agent_runtime.outbound import Baggage
 from agent_runtime.runs.encode import dumps
 from agent_runtime.runs.request import RunRequest
@@ -52,6 +53,8 @@ class Outcome:
     error: dict[str, str] | None = None
     checkpoint: str | None = None
     """The checkpoint it ended with."""
+    node: str | None = None
+    """The node that failed, where one did."""
 
 
 @dataclass(frozen=True)
@@ -86,11 +89,12 @@ class Executor:
             steps = self._steps(request)
             return Outcome("error", _failure("StepLimit", f"the run took more than its limit of {steps} steps"))
         except (AgentError, ExpressionError) as error:
-            return Outcome("error", _failure(getattr(error, "kind", type(error).__name__), str(error)))
+            failure = _failure(getattr(error, "kind", type(error).__name__), str(error))
+            return Outcome("error", failure, node=node_of(error))
         except Exception as error:
             # The graph may be the user's own code, so anything can come out of it.
-            log.exception("run failed")
-            return Outcome("error", _failure(type(error).__name__, str(error)))
+            log.exception("run failed", node=node_of(error))
+            return Outcome("error", _failure(type(error).__name__, str(error)), node=node_of(error))
 
     async def _run(self, run: Run, request: RunRequest, events: EventLog, control: RunControl) -> Outcome:
         config = self._config(run, request)

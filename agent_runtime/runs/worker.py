@@ -270,7 +270,15 @@ class Worker:
                 if outcome is not None:
                     await self._settle(job, outcome)
                     self._metrics.run_ended(outcome.status, duration)
-                    log.info("run ended", status=outcome.status, seconds=round(duration, 3), error=outcome.error)
+                    error = outcome.error or {}
+                    log.info(
+                        "run ended",
+                        status=outcome.status,
+                        seconds=round(duration, 3),
+                        error=error.get("error"),
+                        node=outcome.node,
+                        quoted=error.get("message"),
+                    )
             finally:
                 job.events.close()
                 del self._jobs[run.run_id]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import structlog
 import uvicorn
 
+from agent_runtime.logs import on_loop_error
 from agent_runtime.server.lag import LagMeter
 from agent_runtime.server.port import port_config
 
@@ -62,6 +63,7 @@ def serve(agent: Agent) -> None:
 
     async def main() -> None:
         loop = asyncio.get_running_loop()
+        loop.set_exception_handler(on_loop_error)
         loop.set_default_executor(ThreadPoolExecutor(settings.threads, thread_name_prefix="blocking"))
         meter = LagMeter(loop, agent.metrics.loop_lag)
         meter.start()

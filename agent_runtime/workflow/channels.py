@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import copy
 import json
-from typing import TYPE_CHECKING, Annotated, Any, TypedDict
+from typing import TYPE_CHECKING, Annotated, Any
 
 from langchain_core.messages import convert_to_messages
 from langgraph.channels import BinaryOperatorAggregate, LastValue
 from langgraph.graph.message import add_messages
+from typing_extensions import TypedDict  # of which pydantic makes schemas also on Python 3.11
 
 from agent_runtime.errors import WorkflowError
 from agent_runtime.spec.size import exceeds

@@ -92,8 +92,8 @@ def _handler(goto: str) -> Callable[..., Any]:
             "node failed, going on",
             node=error.node,
             goto=goto,
-            kind=kind(error.error),
-            error=str(error.error),
+            error=kind(error.error) or type(error.error).__name__,
+            quoted=str(error.error),
         )
         return Command(goto=goto)
 

@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import ssl
-import subprocess
-import sys
-import time
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -17,61 +12,29 @@ import pytest
 from agent_runtime.spec.identity import agent_uri
 from fakes.agents import CHAT, config, person
 from fakes.authority import Authority, client_context, pod
+from fakes.processes import DEADLINE, start, wait_ready
 from fakes.serving import free_port
 
 SLOW = {"name": "default", "provider": "scripted", "script": [{"reply": "in the end", "delay": "1s"}]}
-_DEADLINE = 30.0
-
-
-def _start(folder: Path, text: str, port: int, **environment: str) -> subprocess.Popen[str]:
-    (folder / "agent.json").write_text(text)
-    (folder / "termination-log").touch()
-    paths = [str(Path(__file__).parents[3])]
-    return subprocess.Popen(
-        [sys.executable, "-m", "agent_runtime"],
-        env={
-            "PYTHONPATH": ":".join(paths),
-            "APM_CONFIG": str(folder / "agent.json"),
-            "APM_TERMINATION_LOG": str(folder / "termination-log"),
-            "APM_DRAIN_DELAY_SECONDS": "0.2",
-            "HOST": "127.0.0.1",
-            "PORT": str(port),
-            **environment,
-        },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-
-
-def _wait_ready(url: str, process: subprocess.Popen[str], context: ssl.SSLContext | None = None) -> None:
-    deadline = time.monotonic() + _DEADLINE
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if httpx.get(f"{url}/readyz", verify=context or False).status_code == 200:
-                return
-        except httpx.TransportError:
-            time.sleep(0.05)
-    pytest.fail(f"not ready: {process.poll()}")
 
 
 def test_it_serves_and_ends_its_runs_before_it_ends(tmp_path):
     listener, port = free_port()
     listener.close()
     text = config({"models": [SLOW], "workflow": CHAT}).model_dump_json(by_alias=True, exclude_none=True)
-    with _start(tmp_path, text, port) as process:
+    with start(tmp_path, text, port) as process:
         url = f"http://127.0.0.1:{port}"
         try:
-            _wait_ready(url, process)
+            wait_ready(url, process)
             body = {"assistant_id": "agent", "input": person("hi")}
-            with httpx.stream("POST", f"{url}/runs/wait", json=body, timeout=_DEADLINE) as answer:
+            with httpx.stream("POST", f"{url}/runs/wait", json=body, timeout=DEADLINE) as answer:
                 process.send_signal(signal.SIGTERM)
                 assert httpx.get(f"{url}/livez").status_code == 200
                 values = json.loads(answer.read())
         except BaseException:
             process.kill()
             raise
-        out, _ = process.communicate(timeout=_DEADLINE)
+        out, _ = process.communicate(timeout=DEADLINE)
     assert values["messages"][-1]["content"] == "in the end"
     assert process.returncode == 0
     lines: list[dict[str, Any]] = [json.loads(line) for line in out.splitlines()]
@@ -91,10 +54,10 @@ def test_it_takes_up_new_certificates(tmp_path):
     text = agent.model_dump_json(by_alias=True, exclude_none=True)
     folders = {"APM_TLS_DIR": str(mounts.tls), "APM_TRUST_DIR": str(mounts.trust)}
     context = client_context(authority, tmp_path, agent_uri("tests", "other"))
-    with _start(tmp_path, text, port, **folders) as process:
+    with start(tmp_path, text, port, **folders) as process:
         url = f"https://127.0.0.1:{port}"
         try:
-            _wait_ready(url, process, context)
+            wait_ready(url, process, context)
             serials = []
             for _ in range(2):
                 with httpx.Client(verify=context) as http, http.stream("GET", f"{url}/livez") as answer:
@@ -123,8 +86,8 @@ def test_it_takes_up_new_certificates(tmp_path):
     ],
 )
 def test_a_config_that_cannot_run_is_told_in_one_line(tmp_path, text, environment, message):
-    with _start(tmp_path, text, 1, **environment) as process:
-        _, err = process.communicate(timeout=_DEADLINE)
+    with start(tmp_path, text, 1, **environment) as process:
+        _, err = process.communicate(timeout=DEADLINE)
     assert process.returncode == 1
     assert message in err
     assert len(err.splitlines()) == 1
@@ -133,7 +96,7 @@ def test_a_config_that_cannot_run_is_told_in_one_line(tmp_path, text, environmen
 
 
 def test_a_setting_that_is_no_number_is_told_in_one_line(tmp_path):
-    with _start(tmp_path, "{}", 1, APM_MAX_RUNS="many") as process:
-        _, err = process.communicate(timeout=_DEADLINE)
+    with start(tmp_path, "{}", 1, APM_MAX_RUNS="many") as process:
+        _, err = process.communicate(timeout=DEADLINE)
     assert process.returncode == 1
     assert err == "agent_runtime: APM_MAX_RUNS is 'many': set it to a number\n"

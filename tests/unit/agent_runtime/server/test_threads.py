@@ -20,6 +20,7 @@ async def test_the_assistant_is_the_agent():
         assert await it.client.assistants.get("agent") == found == await it.client.assistants.get(found["assistant_id"])
         graph = await it.client.assistants.get_graph("agent")
         assert [node["id"] for node in graph["nodes"]] == ["__start__", "answer", "__end__"]
+        assert set((await it.client.assistants.get_schemas("agent"))["input_schema"]["properties"]) == {"messages", "n"}
         with pytest.raises(NotFoundError, match="this server has one, named agent"):
             await it.client.assistants.get("other")
         with pytest.raises(NotFoundError, match="there is no assistant other"):

@@ -1,0 +1,84 @@
+"""The runtime in a process of its own."""
+
+from __future__ import annotations
+
+import ssl
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import httpx
+import pytest
+
+from fakes.serving import free_port
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from agent_runtime.spec.agent import RuntimeConfig
+
+DEADLINE = 30.0
+
+
+@dataclass
+class Program:
+    """A running program; `output` is all that it wrote, once it has ended."""
+
+    url: str
+    output: str = ""
+
+
+@contextmanager
+def program(folder: Path, config: RuntimeConfig, **environment: str) -> Iterator[Program]:
+    """Runs an agent for the length of the block."""
+    listener, port = free_port()
+    listener.close()
+    text = config.model_dump_json(by_alias=True, exclude_none=True)
+    it = Program(f"http://127.0.0.1:{port}")
+    with start(folder, text, port, **environment) as process:
+        try:
+            wait_ready(it.url, process)
+            yield it
+            process.terminate()
+            out, err = process.communicate(timeout=DEADLINE)
+            it.output = out + err
+        finally:
+            process.kill()
+
+
+def start(folder: Path, text: str, port: int, **environment: str) -> subprocess.Popen[str]:
+    """Starts the program with a config file's text, as a pod would."""
+    (folder / "agent.json").write_text(text)
+    (folder / "termination-log").touch()
+    paths = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
+    return subprocess.Popen(
+        [sys.executable, "-m", "agent_runtime"],
+        env={
+            "PYTHONPATH": ":".join(paths),
+            "APM_CONFIG": str(folder / "agent.json"),
+            "APM_TERMINATION_LOG": str(folder / "termination-log"),
+            "APM_DRAIN_DELAY_SECONDS": "0.2",
+            "HOST": "127.0.0.1",
+            "PORT": str(port),
+            **environment,
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def wait_ready(url: str, process: subprocess.Popen[str], context: ssl.SSLContext | None = None) -> None:
+    """Waits until it is ready; fails the test where it ends or takes too long."""
+    deadline = time.monotonic() + DEADLINE
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"{url}/readyz", verify=context or False).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    pytest.fail(f"not ready: {process.poll()}")
