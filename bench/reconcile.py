@@ -1,7 +1,9 @@
-"""How fast the operator turns AgentDeployments into their children, and what that costs.
+"""How fast the operator turns AgentDeployments into their children, and what that costs each process involved.
 
-A real API server and etcd on this machine, no kubelet. Twenty clients create the agents; then every spec is changed;
-then the operator is restarted with nothing to do.
+A real API server and etcd on this machine; no kubelet and, unless `--controllers` asks for it, no controller manager.
+The operator and the load prove who they are by ServiceAccount tokens, as pods do. Twenty clients create the agents;
+then every spec is changed; then the operator is restarted with nothing to do. What is waited for is learned from one
+agent before each round: every child that it had made or changed.
 """
 
 from __future__ import annotations
@@ -9,171 +11,193 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import sys
 import tempfile
 import time
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
+import uvloop
+
+from apm_operator.kinds import AGENT_LABEL, AGENTS
 from bench.api import Api, until
-from bench.operator_process import OperatorProcess, Usage, running_operator
-from cluster import crds
-from cluster.controlplane import ControlPlane
+from bench.children import KINDS, Children, agent_name
+from bench.operator_process import OperatorProcess, running_operator
+from bench.process import cpu_seconds
+from cluster import crds, kubeconfig
+from cluster.controlplane import LEAN_CONTROLLERS, ControlPlane, Options
 from cluster.instances import control_plane
 
-AGENTS_PATH = "/apis/apm.valeo-neuroerp.com/v1alpha1/namespaces/bench/agentdeployments"
-CHILD_PATHS = {
-    "Deployment": "/apis/apps/v1/namespaces/bench/deployments",
-    "Service": "/api/v1/namespaces/bench/services",
-    "ServiceAccount": "/api/v1/namespaces/bench/serviceaccounts",
-    "ConfigMap": "/api/v1/namespaces/bench/configmaps",
-}
-AGENT_LABEL = "apm.valeo-neuroerp.com/agent"
+NAMESPACE = "bench"
+AGENTS_PATH = AGENTS.path(NAMESPACE)
 SETTLED_SECONDS = 3.0
 
 
-def agent(name: str, description: str) -> dict[str, Any]:
+def agent(name: str) -> dict[str, Any]:
     """A small agent without a model server."""
     return {
-        "apiVersion": "apm.valeo-neuroerp.com/v1alpha1",
-        "kind": "AgentDeployment",
-        "metadata": {"name": name, "namespace": "bench"},
+        "apiVersion": AGENTS.api_version,
+        "kind": AGENTS.kind,
+        "metadata": {"name": name, "namespace": NAMESPACE},
         "spec": {
-            "description": description,
+            "description": "first",
             "models": [{"name": "default", "provider": "scripted", "script": [{"reply": "hello"}]}],
             "workflow": {"start": "answer", "nodes": [{"name": "answer", "uses": "model", "next": "end"}]},
         },
     }
 
 
-@dataclass
-class Seen:
-    """When each agent's children were seen in the state of a round."""
-
-    kinds: dict[str, dict[str, float]] = field(default_factory=dict)
-    configs: dict[str, str] = field(default_factory=dict)
-    statuses: dict[str, int] = field(default_factory=dict)
-    last_event: float = 0.0
-
-    def child(self, kind: str, event: dict[str, Any], now: float) -> None:
-        """Note an event of a child."""
-        name = event["object"].get("metadata", {}).get("labels", {}).get(AGENT_LABEL)
-        if name is None or event["type"] not in ("ADDED", "MODIFIED"):
-            return
-        self.last_event = now
-        self.kinds.setdefault(name, {}).setdefault(kind, now)
-
-    def status(self, event: dict[str, Any], now: float) -> None:
-        """Note the status of an agent."""
-        if event["type"] in ("ADDED", "MODIFIED"):
-            self.last_event = now
-            observed = event["object"].get("status", {}).get("observedGeneration", 0)
-            self.statuses[event["object"]["metadata"]["name"]] = observed
-
-    def complete(self, wanted: set[str]) -> set[str]:
-        """The agents of which each wanted kind of child was seen."""
-        return {name for name, kinds in self.kinds.items() if wanted <= kinds.keys()}
+def requests(api: Api, names: list[str], *, change: bool) -> dict[str, bytes]:
+    """What makes each agent, or changes its spec."""
+    if change:
+        body = json.dumps({"spec": {"description": "changed"}}).encode()
+        return {
+            name: api.request("PATCH", f"{AGENTS_PATH}/{name}", body, "application/merge-patch+json") for name in names
+        }
+    return {name: api.request("POST", AGENTS_PATH, json.dumps(agent(name)).encode()) for name in names}
 
 
 @dataclass(frozen=True)
-class Round:
-    """Result of one round: seconds of each agent from the request to its last child, and the operator's use."""
+class Use:
+    """What had been used at one moment: CPU seconds by process; the operator's API writes and memory in MiB."""
 
-    name: str
-    lags: list[float]
-    wall: float
-    before: Usage
-    after: Usage
+    cpu: dict[str, float]
+    writes: Counter[tuple[str, str]]
+    rss: float
 
-    def report(self) -> dict[str, Any]:
-        """The figures, per agent where that makes them comparable."""
-        count = len(self.lags)
-        cut = quantiles(self.lags, n=100)
-        writes = Counter(self.after.writes)
-        writes.subtract(self.before.writes)
+
+@dataclass(frozen=True)
+class Bench:
+    """What the rounds share."""
+
+    plane: ControlPlane
+    api: Api
+    children: Children
+    operator: OperatorProcess
+    clients: int
+
+    async def round(self, count: int, *, change: bool) -> dict[str, Any]:
+        """Let all agents be made or changed, after one that shows what that touches; its figures."""
+        await self._play([agent_name(count)], Counter(), change=change)
+        touched = Counter(kind for kind, _ in self.children.times[agent_name(count)])
+        before = self._use()
+        names = [agent_name(number) for number in range(count)]
+        began, sent = await self._play(names, touched, change=change)
+        after = self._use()
+        # Only now are all of them seen in full: a status that is missing would be seen by nobody else.
+        self._check_statuses(2 if change else 1)
+        done = {name: max(self.children.times[name].values()) for name in names}
+        wall = max(done.values()) - began
+        cut = quantiles([done[name] - sent[name] for name in names], n=100)
+        writes = Counter(after.writes)
+        writes.subtract(before.writes)
         return {
-            "round": self.name,
+            "round": "change" if change else "create",
             "agents": count,
-            "seconds": round(self.wall, 2),
-            "agents_per_second": round(count / self.wall, 1),
+            "children_per_agent": self.children.per_agent(),
+            "seconds": round(wall, 2),
+            "agents_per_second": round(count / wall, 1),
             "lag_p50_ms": round(cut[49] * 1000),
             "lag_p99_ms": round(cut[98] * 1000),
-            "cpu_ms_per_agent": round((self.after.cpu - self.before.cpu) / count * 1000, 2),
+            "cpu_ms_per_agent": {
+                name: round((after.cpu[name] - seconds) / count * 1000, 2) for name, seconds in before.cpu.items()
+            },
             "writes_per_agent": {
                 f"{verb} {kind}": round(number / count, 3) for (verb, kind), number in sorted(writes.items()) if number
             },
-            "rss_mib": round(self.after.rss, 1),
+            "rss_mib": round(after.rss, 1),
         }
 
+    async def _play(self, names: list[str], wanted: Counter[str], *, change: bool) -> tuple[float, dict[str, float]]:
+        """Send the requests, wait for the children and for quiet; when it began, and when each was sent."""
+        self.children.begin(wanted)
+        waiting = iter(requests(self.api, names, change=change).items())
+        sent: dict[str, float] = {}
+        connections = [await self.api.connect() for _ in range(self.clients)]
 
-async def play(api: Api, seen: Seen, operator: OperatorProcess, *, count: int, clients: int, change: bool) -> Round:
-    """Create all agents, or change all of their specs, and wait until every child shows it."""
-    seen.kinds.clear()
-    names = iter([f"agent-{number:05d}" for number in range(count)])
-    sent: dict[str, float] = {}
-    before = operator.usage()
-    # A changed description touches the configuration and, by its digest, the Deployment.
-    wanted = {"ConfigMap", "Deployment"} if change else set(CHILD_PATHS)
+        async def client(number: int) -> None:
+            for name, request in waiting:
+                sent[name] = time.monotonic()
+                await connections[number].call(request)
 
-    async def client() -> None:
-        for name in names:
-            sent[name] = time.monotonic()
-            if change:
-                body = {"spec": {"description": "changed"}}
-                await api.call("PATCH", f"{AGENTS_PATH}/{name}", body, "application/merge-patch+json")
-            else:
-                await api.call("POST", AGENTS_PATH, agent(name, "first"))
+        began = time.monotonic()
+        await asyncio.gather(*(client(number) for number in range(self.clients)))
+        if wanted:
+            await until(lambda: self.children.complete >= len(names), 300, "children")
+        else:
+            await until(lambda: self.children.last >= began, 60, "the first child")
+        await self.quiet()
+        for connection in connections:
+            connection.writer.close()
+        return began, sent
 
-    begin = time.monotonic()
-    await asyncio.gather(*(client() for _ in range(clients)))
-    generation = 2 if change else 1
-    await until(lambda: len(seen.complete(wanted)) >= count, 300, "children")
-    wall = time.monotonic() - begin
-    await until(
-        lambda: sum(1 for observed in seen.statuses.values() if observed >= generation) >= count, 300, "statuses"
-    )
-    await until(lambda: time.monotonic() - seen.last_event > SETTLED_SECONDS, 300, "quiet")
-    lags = [max(seen.kinds[name][kind] for kind in wanted) - at for name, at in sent.items()]
-    return Round("change" if change else "create", lags, wall, before, operator.usage())
+    async def quiet(self) -> None:
+        """Wait until no child changes any more."""
+        await until(lambda: time.monotonic() - self.children.last > SETTLED_SECONDS, 300, "quiet")
+
+    def _use(self) -> Use:
+        names = [name for name in self.plane.processes.names() if self.plane.processes.alive(name)]
+        pids = {name: pid for name in names if (pid := self.plane.processes.pid(name)) is not None}
+        pids |= {"operator": self.operator.pid, "bench": os.getpid()}
+        own = self.operator.usage()
+        return Use({name: cpu_seconds(pid) for name, pid in sorted(pids.items())}, own.writes, own.rss)
+
+    def _check_statuses(self, generation: int) -> None:
+        path = "--output=jsonpath={.items[*].status.observedGeneration}"
+        told = Counter(self.plane.kubectl("get", AGENTS.plural, f"--namespace={NAMESPACE}", path).split())
+        if told.keys() != {str(generation)}:
+            raise SystemExit(f"statuses: expected every agent's observedGeneration to be {generation}, found {told}")
 
 
-async def measure(plane: ControlPlane, log: Path, *, count: int, clients: int) -> list[dict[str, Any]]:
-    """All three rounds."""
-    seen = Seen()
-    reports = []
-    async with Api(plane.kubeconfig) as api:
-        watches = [
-            asyncio.create_task(api.watch(path, lambda event, now, kind=kind: seen.child(kind, event, now)))
-            for kind, path in CHILD_PATHS.items()
-        ]
-        watches.append(asyncio.create_task(api.watch(AGENTS_PATH, seen.status)))
-        try:
-            with running_operator(plane.kubeconfig, log) as operator:
-                for change in (False, True):
-                    done = await play(api, seen, operator, count=count, clients=clients, change=change)
-                    reports.append(done.report())
-            with running_operator(plane.kubeconfig, log) as operator:
-                seen.last_event = time.monotonic()
-                await asyncio.to_thread(_until_read, operator, count)
-                await until(lambda: time.monotonic() - seen.last_event > SETTLED_SECONDS, 60, "quiet")
-                usage = operator.usage()
-                reports.append(
-                    {
-                        "round": "restart",
-                        "agents": count,
-                        "writes": sum(usage.writes.values()),
-                        "cpu_seconds": round(usage.cpu, 2),
-                        "rss_mib": round(usage.rss, 1),
-                    }
-                )
-        finally:
-            for watch in watches:
-                watch.cancel()
-            await asyncio.gather(*watches, return_exceptions=True)
-    return reports
+async def measure(plane: ControlPlane, folder: Path, *, count: int, clients: int) -> None:
+    """All three rounds; prints one JSON object for each."""
+    account = account_kubeconfig(plane, folder)
+    log = folder / "operator.log"
+    api, children = Api.read(account), Children()
+
+    def watch(kind: str, path: str) -> asyncio.Task[None]:
+        return asyncio.create_task(api.watch(path, AGENT_LABEL, lambda event, now: children.see(kind, event, now)))
+
+    watches = [watch(resource.kind, resource.path(NAMESPACE)) for resource in KINDS]
+    try:
+        with running_operator(account, log) as operator:
+            bench = Bench(plane, api, children, operator, clients)
+            for change in (False, True):
+                print(json.dumps(await bench.round(count, change=change)), flush=True)
+        with running_operator(account, log) as operator:
+            children.last = time.monotonic()
+            await asyncio.to_thread(_until_read, operator, count)
+            await Bench(plane, api, children, operator, clients).quiet()
+            usage = operator.usage()
+            report = {
+                "round": "restart",
+                "agents": count,
+                "writes": usage.writes.total(),
+                "cpu_seconds": round(usage.cpu, 2),
+                "rss_mib": round(usage.rss, 1),
+            }
+            print(json.dumps(report), flush=True)
+    finally:
+        for each in watches:
+            each.cancel()
+        await asyncio.gather(*watches, return_exceptions=True)
+        if text := log.read_text():
+            print(text[-2000:], file=sys.stderr)
+
+
+def account_kubeconfig(plane: ControlPlane, folder: Path) -> Path:
+    """A kubeconfig with the token of a ServiceAccount that may do everything: rights are not what is measured."""
+    plane.kubectl("create", "namespace", NAMESPACE)
+    plane.kubectl("create", "serviceaccount", "bench", f"--namespace={NAMESPACE}")
+    account = f"--serviceaccount={NAMESPACE}:bench"
+    plane.kubectl("create", "clusterrolebinding", "bench", "--clusterrole=cluster-admin", account)
+    token = plane.kubectl("create", "token", "bench", f"--namespace={NAMESPACE}").strip()
+    authority = plane.pki.authority.pair.certificate
+    return kubeconfig.write(folder / "kubeconfig", server=plane.url, authority=authority, client=token)
 
 
 def _until_read(operator: OperatorProcess, count: int) -> None:
@@ -190,15 +214,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--agents", type=int, default=1000)
     parser.add_argument("--clients", type=int, default=20)
+    parser.add_argument("--controllers", action="store_true", help="run kube-controller-manager: garbage collection")
     options = parser.parse_args()
-    with control_plane() as plane, tempfile.TemporaryDirectory() as folder:
+    controllers = LEAN_CONTROLLERS if options.controllers else ()
+    with control_plane(Options(controllers=controllers)) as plane, tempfile.TemporaryDirectory() as folder:
         crds.install(plane)
-        plane.kubectl("create", "namespace", "bench")
-        log = Path(folder, "operator.log")
-        for report in asyncio.run(measure(plane, log, count=options.agents, clients=options.clients)):
-            print(json.dumps(report))
-        if text := log.read_text():
-            print(text[-2000:], file=sys.stderr)
+        uvloop.run(measure(plane, Path(folder), count=options.agents, clients=options.clients))
 
 
 if __name__ == "__main__":
