@@ -101,7 +101,7 @@ class Operator:
         monitor = self._monitor = WatchMonitor(
             (resource, namespace) for resource in WATCHED for namespace in (namespaces or (None,))
         )
-        kind = monitor.response_class()
+        kind = monitor.response_class(self._cache.echoes)
         handlers = watching.registry(
             self._cache,
             wake=self._controller.wake,

@@ -1,4 +1,4 @@
-"""Signs of life of the watches.
+"""Signs of life of the watches, and what they need not tell.
 
 kopf opens the watches and reopens one that ended or was silent for 70 s, but shows neither bookmarks nor silence.
 Its session is ours, so the bytes of each watch pass through here.
@@ -13,6 +13,7 @@ from typing import Any
 import aiohttp
 
 from apm_operator import metrics
+from apm_operator.echoes import Echoes
 from apm_operator.kinds import Resource
 
 _HTTP_OK = 200
@@ -48,8 +49,11 @@ class WatchMonitor:
         for (plural, namespace), age in self.ages().items():
             metrics.WATCH_AGE.labels(plural, namespace).set(age)
 
-    def response_class(self) -> type[aiohttp.ClientResponse]:
-        """A response class for kopf's session that tells this monitor of every chunk a watch receives."""
+    def response_class(self, echoes: Echoes) -> type[aiohttp.ClientResponse]:
+        """A response class for kopf's session that tells this monitor of every chunk a watch receives.
+
+        Echoes of our own writes don't reach kopf.
+        """
         monitor = self
 
         class WatchedResponse(aiohttp.ClientResponse):
@@ -57,24 +61,32 @@ class WatchMonitor:
                 await super().start(connection)
                 if self.url.query.get("watch") == "true" and self.status == _HTTP_OK:
                     monitor.seen(self.url.path)
-                    self.content = _WatchedContent(self.content, monitor, self.url.path)  # type: ignore[assignment]
+                    self.content = _WatchedContent(self.content, monitor, echoes, self.url.path)  # type: ignore[assignment]
                 return self
 
         return WatchedResponse
 
 
 class _WatchedContent:
-    """Stands for a response's stream and notes each chunk."""
+    """Stands for a response's stream: notes each chunk, and hands on what is no echo."""
 
-    def __init__(self, content: aiohttp.StreamReader, monitor: WatchMonitor, path: str) -> None:
+    def __init__(self, content: aiohttp.StreamReader, monitor: WatchMonitor, echoes: Echoes, path: str) -> None:
         self._content = content
         self._monitor = monitor
+        self._echoes = echoes
         self._path = path
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._content, name)
 
     async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
+        part = b""
         async for chunk in self._content.iter_chunked(size):
             self._monitor.seen(self._path)
-            yield chunk
+            await self._echoes.answers()
+            *lines, part = (part + chunk).split(b"\n")
+            kept = [line for line in lines if not self._echoes.take(line)]
+            if kept:
+                yield b"\n".join((*kept, b""))
+        if part:
+            yield part

@@ -188,8 +188,9 @@ class Reconciler:
         changed = status.patch(before, status.wanted(entry, made, verdict, now))
         if not changed:
             return 0
-        answer = await self.kube.patch_status(AGENTS, key.namespace, key.name, changed)
-        self.cache.record_status(key, answer)
+        with self.cache.echoes.writing():
+            answer = await self.kube.patch_status(AGENTS, key.namespace, key.name, changed)
+            self.cache.record_status(key, answer)
         was = c.reason(before.get("conditions") or ())
         if verdict.reason != was:
             _log.info(

@@ -73,10 +73,11 @@ def _compared(manifest: Manifest) -> dict[str, object]:
 
 async def _apply_one(kube: Kube, cache: Cache, key: Key, manifest: Manifest, uid: str, *, known: bool) -> None:
     """Apply one manifest; fields of other writers are taken over only in an object that is this agent's."""
-    answer = None if known else await _make(kube, key, manifest, uid)
-    if answer is None:
-        answer = await _change(kube, key, manifest)
-    cache.record_apply(key, manifest.resource, answer, manifest.digest)
+    with cache.echoes.writing():
+        answer = None if known else await _make(kube, key, manifest, uid)
+        if answer is None:
+            answer = await _change(kube, key, manifest)
+        cache.record_apply(key, manifest.resource, answer, manifest.digest)
 
 
 async def _make(kube: Kube, key: Key, manifest: Manifest, uid: str) -> dict[str, Any] | None:

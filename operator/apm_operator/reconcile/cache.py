@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from apm_operator.echoes import Echoes
 from apm_operator.kinds import AGENT_LABEL, AGENTS, APPLIED_HASH, BY_KIND, DEPLOYMENTS, PODS, RECONCILE_AT, Resource
 from apm_operator.manifests.agent import canonical, digest
 from apm_operator.queue import Key
@@ -73,12 +74,14 @@ class Cache:
 
     Attributes:
         calls: who may call whom.
+        echoes: what the watches need not tell, because the answer to a write has told it.
     """
 
     def __init__(self) -> None:
         self._entries: dict[Key, Entry] = {}
         self._deleted = Tombstones()
         self.calls = CallIndex()
+        self.echoes = Echoes()
 
     def __iter__(self) -> Iterator[Key]:
         return iter(tuple(self._entries))
@@ -132,6 +135,8 @@ class Cache:
         before = entry.children.get((resource.kind, name))
         if before is not None and _older(answer["metadata"], before.uid, before.version):
             return  # the watch was faster, and told what came of it since
+        if before is None or before.version != record.version:
+            self.echoes.expect(record.version)
         record.matches = manifest_digest
         record.settled = digest(record.content)
         record.content = b""
@@ -144,6 +149,8 @@ class Cache:
         entry = self._entries.get(key)
         metadata, agent = answer["metadata"], entry.agent if entry is not None else None
         if agent is not None and agent.uid == metadata["uid"] and not _older(metadata, agent.uid, agent.version):
+            if agent.version != metadata["resourceVersion"]:
+                self.echoes.expect(metadata["resourceVersion"])
             agent.version = metadata["resourceVersion"]
             agent.status = answer.get("status") or {}
 
