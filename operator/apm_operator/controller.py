@@ -15,6 +15,7 @@ from apm_operator import conditions, metrics
 from apm_operator.errors import ApiError, LeadershipLost, Rewound
 from apm_operator.kinds import AGENTS, SELECTOR, WATCHED, Resource
 from apm_operator.reconcile.agentdeployment import Outcome
+from apm_operator.reconcile.cache import key_of
 
 if TYPE_CHECKING:
     from apm_operator.kube import Kube
@@ -142,20 +143,22 @@ class Controller:
             Rewound: an object is older in the list than it was known to be before.
         """
         before = self._cache.known(resource)
-        listed: set[tuple[str, str]] = set()
+        listed: set[tuple[Key, str]] = set()
         for namespace in self._namespaces:
             async for page in self._kube.pages(resource, namespace, "" if resource is AGENTS else SELECTOR):
                 for item in page:
+                    key = key_of(resource, item)
+                    if key is None:
+                        continue
                     item["kind"] = resource.kind  # lists leave it out
-                    at = item["metadata"]["namespace"], item["metadata"]["name"]
+                    at = key, item["metadata"]["name"]
                     listed.add(at)
                     if int(item["metadata"]["resourceVersion"]) < int(before.get(at, 0)):
-                        raise Rewound(f"{resource.kind} {'/'.join(at)}")
+                        raise Rewound(f"{resource.kind} {key.namespace}/{at[1]}")
                     self._take(item, resource, count=count)
-        for (namespace, name), version in before.items():
-            if (namespace, name) in listed or self._cache.known_version(resource, namespace, name) != version:
-                continue
-            self._missed(resource, self._cache.gone(resource, namespace, name))
+        for (key, name), version in before.items():
+            if (key, name) not in listed:
+                self._missed(resource, self._cache.gone(resource, key, name, version))
 
     def _take(self, item: dict[str, object], resource: Resource, *, count: bool) -> None:
         keys = self._cache.observe(item, deleted=False)

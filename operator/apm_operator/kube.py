@@ -107,7 +107,8 @@ class Kube:
 
         `force` takes fields over from other managers; without it, they make a Conflict.
         """
-        query = {"fieldManager": FIELD_MANAGER, "force": "true" if force else "false"}
+        # Warnings of unknown fields are heard by nobody, and cost the API server a second reading of the manifest.
+        query = {"fieldManager": FIELD_MANAGER, "force": "true" if force else "false", "fieldValidation": "Ignore"}
         path = resource.path(namespace, name)
         return await self._write("apply", resource, path, manifest, query=query, content_type=_APPLY)
 

@@ -61,13 +61,13 @@ class WatchMonitor:
                 await super().start(connection)
                 if self.url.query.get("watch") == "true" and self.status == _HTTP_OK:
                     monitor.seen(self.url.path)
-                    self.content = _WatchedContent(self.content, monitor, echoes, self.url.path)  # type: ignore[assignment]
+                    self.content = WatchedContent(self.content, monitor, echoes, self.url.path)  # type: ignore[assignment]
                 return self
 
         return WatchedResponse
 
 
-class _WatchedContent:
+class WatchedContent:
     """Stands for a response's stream: notes each chunk, and hands on what is no echo."""
 
     def __init__(self, content: aiohttp.StreamReader, monitor: WatchMonitor, echoes: Echoes, path: str) -> None:
@@ -80,6 +80,7 @@ class _WatchedContent:
         return getattr(self._content, name)
 
     async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
+        """Whole lines, as they come."""
         part = b""
         async for chunk in self._content.iter_chunked(size):
             self._monitor.seen(self._path)

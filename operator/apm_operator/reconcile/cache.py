@@ -32,6 +32,15 @@ class AgentRecord:
     reconcile_at: str
     deleting: bool
 
+    def same(self, metadata: Mapping[str, Any]) -> bool:
+        """Whether this metadata shows the same object, and no change to it but of its status."""
+        return (
+            self.uid == metadata["uid"]
+            and self.generation == metadata["generation"]
+            and self.reconcile_at == (metadata.get("annotations") or {}).get(RECONCILE_AT, "")
+            and self.deleting == ("deletionTimestamp" in metadata)
+        )
+
 
 @dataclass(slots=True)
 class ChildRecord:
@@ -67,6 +76,14 @@ class Entry:
     def empty(self) -> bool:
         """Whether nothing of the agent is left."""
         return self.agent is None and not self.children and not self.pods
+
+    def versions(self, resource: Resource, name: str) -> list[tuple[str, str]]:
+        """Name and resource version of each object of a kind; `name` is the agent's."""
+        if resource is AGENTS:
+            return [(name, self.agent.version)] if self.agent is not None else []
+        if resource is PODS:
+            return [(each, pod.version) for each, pod in self.pods.items()]
+        return [(each, child.version) for (kind, each), child in self.children.items() if kind == resource.kind]
 
 
 class Cache:
@@ -145,64 +162,53 @@ class Cache:
             entry.deployment = DeploymentFacts.read(answer)
 
     def record_status(self, key: Key, answer: Mapping[str, Any]) -> None:
-        """Take in the API server's answer to a status patch."""
+        """Take in the API server's answer to a status patch.
+
+        It may be the first to show a change of the agent itself; then it is left to the watch to tell all of it.
+        """
         entry = self._entries.get(key)
         metadata, agent = answer["metadata"], entry.agent if entry is not None else None
-        if agent is not None and agent.uid == metadata["uid"] and not _older(metadata, agent.uid, agent.version):
-            if agent.version != metadata["resourceVersion"]:
-                self.echoes.expect(metadata["resourceVersion"])
-            agent.version = metadata["resourceVersion"]
-            agent.status = answer.get("status") or {}
+        if agent is None or not agent.same(metadata) or _older(metadata, agent.uid, agent.version):
+            return
+        if agent.version != metadata["resourceVersion"]:
+            self.echoes.expect(metadata["resourceVersion"])
+        agent.version = metadata["resourceVersion"]
+        agent.status = answer.get("status") or {}
 
     def forget_deleted(self) -> None:
         """To be called before each listing: an object that was deleted before the last one can't show up any more."""
         self._deleted.turn()
 
-    def known(self, resource: Resource) -> dict[tuple[str, str], str]:
-        """The resource version of every object of a kind, by namespace and name."""
-        found = {}
-        for key, entry in self._entries.items():
-            if resource is AGENTS:
-                if entry.agent is not None:
-                    found[key.namespace, key.name] = entry.agent.version
-            elif resource is PODS:
-                found.update({(key.namespace, name): pod.version for name, pod in entry.pods.items()})
-            else:
-                found.update(
-                    {
-                        (key.namespace, name): child.version
-                        for (kind, name), child in entry.children.items()
-                        if kind == resource.kind
-                    }
-                )
-        return found
+    def known(self, resource: Resource) -> dict[tuple[Key, str], str]:
+        """The resource version of every object of a kind, by its agent and its own name."""
+        return {
+            (key, name): version
+            for key, entry in self._entries.items()
+            for name, version in entry.versions(resource, key.name)
+        }
 
-    def known_version(self, resource: Resource, namespace: str, name: str) -> str | None:
-        """The resource version of one object; None where it is unknown."""
-        return self.known(resource).get((namespace, name))
+    def gone(self, resource: Resource, key: Key, name: str, version: str) -> tuple[Key, ...]:
+        """An object of which this version was known exists no more although no watch said so.
 
-    def gone(self, resource: Resource, namespace: str, name: str) -> tuple[Key, ...]:
-        """An object is known to exist no more although no watch said so; returns what `observe` does."""
-        for key in self:
-            if key.namespace != namespace:
-                continue
-            entry, others = self._entries[key], frozenset[Key]()
-            if resource is AGENTS:
-                if key.name != name or entry.agent is None:
-                    continue
-                entry.agent, entry.plan = None, None
-                others = self.calls.drop(key)
-            elif resource is PODS:
-                if entry.pods.pop(name, None) is None:
-                    continue
-            elif entry.children.pop((resource.kind, name), None) is None:
-                continue
-            elif resource is DEPLOYMENTS:
+        Returns:
+            What `observe` does; nothing where the watch has told of it meanwhile.
+        """
+        entry = self._entries.get(key)
+        if entry is None or (name, version) not in entry.versions(resource, key.name):
+            return ()
+        others = frozenset[Key]()
+        if resource is AGENTS:
+            entry.agent, entry.plan = None, None
+            others = self.calls.drop(key)
+        elif resource is PODS:
+            del entry.pods[name]
+        else:
+            del entry.children[resource.kind, name]
+            if resource is DEPLOYMENTS:
                 entry.deployment = None
-            if entry.empty():
-                del self._entries[key]
-            return (key, *sorted(others - {key}))
-        return ()
+        if entry.empty():
+            del self._entries[key]
+        return (key, *sorted(others - {key}))
 
 
 def key_of(resource: Resource, body: Mapping[str, Any]) -> Key | None:

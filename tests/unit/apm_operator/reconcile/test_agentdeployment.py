@@ -234,7 +234,8 @@ async def test_a_deleted_agent_is_forgotten(world: World):
 async def test_a_deployment_found_missing_has_no_facts_left(world: World):
     world.write()
     await world.reconcile()
-    assert world.cache.gone(DEPLOYMENTS, "shop", "one") == (KEY,)
+    version = world.cache.known(DEPLOYMENTS)[KEY, "one"]
+    assert world.cache.gone(DEPLOYMENTS, KEY, "one", version) == (KEY,)
     entry = world.cache.get(KEY)
     assert entry is not None
     assert entry.deployment is None

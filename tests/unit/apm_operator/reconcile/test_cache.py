@@ -1,8 +1,11 @@
 """What is told late must not undo what is known already."""
 
+import json
 from typing import Any
 
-from apm_operator.kinds import DEPLOYMENTS
+import pytest
+
+from apm_operator.kinds import AGENTS, DEPLOYMENTS, RECONCILE_AT
 from apm_operator.queue import Key
 from apm_operator.reconcile.cache import Cache
 from unit.apm_operator.agents import body
@@ -110,3 +113,65 @@ def test_deletions_are_kept_in_mind_over_one_listing():
     assert cache.observe(body(version="10"), deleted=False) == ()
     cache.forget_deleted()
     assert cache.observe(body(version="10"), deleted=False) == (KEY,)
+
+
+def event(found: dict[str, Any], kind: str = "ADDED") -> bytes:
+    return json.dumps({"type": kind, "object": found}, separators=(",", ":")).encode()
+
+
+def test_the_echo_of_an_answer_is_expected():
+    cache = Cache()
+    answer = deployment("10", generation=1, observed=0)
+    cache.record_apply(KEY, DEPLOYMENTS, answer, "digest")
+    assert cache.echoes.take(event(answer))
+
+
+def test_an_echo_that_was_faster_than_its_answer_is_not_expected_any_more():
+    cache = Cache()
+    answer = deployment("10", generation=1, observed=0)
+    cache.observe(answer, deleted=False)
+    cache.record_apply(KEY, DEPLOYMENTS, answer, "digest")
+    assert not len(cache.echoes)
+
+
+def test_the_echo_of_a_status_is_expected():
+    cache = Cache()
+    cache.observe(body(version="10"), deleted=False)
+    answer = body(version="11")
+    cache.record_status(KEY, answer)
+    assert cache.known(AGENTS) == {(KEY, "one"): "11"}
+    assert cache.echoes.take(event(answer, "MODIFIED"))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"generation": 2}, {"annotations": {RECONCILE_AT: "now"}}, {"deletionTimestamp": "2026-01-01T00:00:00Z"}],
+    ids=["spec", "annotation", "deletion"],
+)
+def test_a_change_that_the_answer_to_a_status_shows_first_is_left_to_the_watch(change):
+    """Its event is older than the answer, and would pass for known."""
+    cache = Cache()
+    cache.observe(body(version="10"), deleted=False)
+    changed = body(version="11")
+    changed["metadata"] |= change
+    answer = body(version="12")
+    answer["metadata"] |= change
+    cache.record_status(KEY, answer)
+    cache.observe(changed, deleted=False)
+    assert cache.known(AGENTS) == {(KEY, "one"): "11"}
+    assert not cache.echoes.take(event(answer, "MODIFIED"))
+
+
+def test_what_is_gone_is_known_no_more():
+    cache = Cache()
+    cache.observe(body(version="10"), deleted=False)
+    cache.observe(deployment("11", generation=1, observed=0), deleted=False)
+    assert cache.gone(DEPLOYMENTS, KEY, "one", "11") == (KEY,)
+    assert cache.known(DEPLOYMENTS) == {}
+
+
+def test_what_has_changed_since_it_was_listed_is_not_gone():
+    cache = Cache()
+    cache.observe(deployment("12", generation=1, observed=0), deleted=False)
+    assert cache.gone(DEPLOYMENTS, KEY, "one", "11") == ()
+    assert cache.known(DEPLOYMENTS) == {(KEY, "one"): "12"}

@@ -91,5 +91,5 @@ def test_the_cache_tells_of_the_agent_and_of_those_that_it_begins_or_ceases_to_c
 def test_an_agent_that_nobody_saw_go_calls_nobody():
     cache, one = Cache(), Key("shop", "one")
     cache.observe(body(workflow=asking("desk")), deleted=False)
-    assert cache.gone(AGENTS, "shop", "one") == (one, DESK)
+    assert cache.gone(AGENTS, one, "one", cache.known(AGENTS)[one, "one"]) == (one, DESK)
     assert cache.calls.callers(DESK) == ()
