@@ -46,6 +46,8 @@ class Settings:
     max_body_bytes: int = 1 << 20
     follow_limit: float = 3600.0
     """How long an answer may follow a run: a stream, or one that waits. The run itself is not bound by it."""
+    max_requests: int = 1000
+    """Requests that are served at the same time, waiting ones and streams included."""
     lease_timeout: float = 10.0
     """How long a run's owner may show no sign of life before another pod takes the run over."""
     drain_delay: float = 5.0
@@ -78,6 +80,7 @@ class Settings:
             threads=int(_number(env, "APM_THREADS", cls.threads)),
             max_body_bytes=int(_number(env, "APM_MAX_BODY_BYTES", cls.max_body_bytes)),
             follow_limit=_number(env, "APM_FOLLOW_LIMIT_SECONDS", cls.follow_limit),
+            max_requests=int(_number(env, "APM_MAX_REQUESTS", cls.max_requests)),
             lease_timeout=_number(env, "APM_LEASE_TIMEOUT_SECONDS", cls.lease_timeout),
             drain_delay=_number(env, "APM_DRAIN_DELAY_SECONDS", cls.drain_delay),
             drain_timeout=_number(env, "APM_DRAIN_TIMEOUT_SECONDS", cls.drain_timeout),

@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 
 from agent_runtime.errors import AgentError
 from agent_runtime.server import assistants, health, problems, runs, threads
+from agent_runtime.server.intake import Intake, RefuseOverload
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -34,7 +35,10 @@ def build_app(agent: Agent) -> Starlette:
     app = Starlette(
         routes=[*assistants.routes, *threads.routes, *runs.routes, *health.routes],
         lifespan=lifespan,
-        middleware=[Middleware(CountRequests, metrics=agent.metrics)],
+        middleware=[
+            Middleware(CountRequests, metrics=agent.metrics),
+            Middleware(RefuseOverload, most=agent.settings.max_requests),
+        ],
         exception_handlers={
             AgentError: problems.on_agent_error,
             ValidationError: problems.on_invalid,
@@ -43,6 +47,7 @@ def build_app(agent: Agent) -> Starlette:
         },
     )
     app.state.agent = agent
+    app.state.intake = Intake(agent.settings.max_body_bytes)
     return app
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from agent_runtime.agent import Agent
 
+_HEAD_BYTES = 16 << 10
+
 
 def port_config(agent: Agent) -> uvicorn.Config:
     """How uvicorn serves an agent.
@@ -38,6 +40,7 @@ def port_config(agent: Agent) -> uvicorn.Config:
         http=PeerProtocol,
         log_config=None,
         ws="none",
+        h11_max_incomplete_event_size=_HEAD_BYTES,
         access_log=False,
         server_header=False,
         timeout_graceful_shutdown=int(settings.drain_timeout),

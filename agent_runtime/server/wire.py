@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import orjson
 from pydantic import BaseModel, ConfigDict
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from agent_runtime.errors import InputError
@@ -20,6 +19,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from agent_runtime.agent import Agent
+    from agent_runtime.server.intake import Intake
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -53,16 +53,12 @@ async def read(request: Request, model: type[Model]) -> Model:
     """The body.
 
     Raises:
-        HTTPException: 413, it is larger than the limit.
+        HTTPException: It is too large, or takes too long, see `Intake`.
         InputError: It is no JSON, or nested too deeply.
         ValidationError: It has the wrong shape.
     """
-    limit = agent_of(request).settings.max_body_bytes
-    body = bytearray()
-    async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
-            raise HTTPException(413, f"the body is larger than {limit} bytes")
+    intake: Intake = request.app.state.intake
+    body = await intake.read(request.stream())
     try:
         value = orjson.loads(body) if body else {}
     except ValueError as error:
