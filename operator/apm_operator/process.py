@@ -157,7 +157,7 @@ async def run(settings: Settings) -> int:
     Raises:
         SettingsError: the API server can't be found or the credentials can't be used.
     """
-    kube = api.Kube(await api.configuration(settings.kubeconfig))
+    kube = await api.connect(settings.kubeconfig)
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -18,7 +18,7 @@ import aiohttp
 from apm_operator import settings
 from apm_operator.errors import NotFound, OperatorError
 from apm_operator.kinds import AGENTS
-from apm_operator.kube import Kube, configuration
+from apm_operator.kube import Kube, connect
 
 _QUESTION = "Are you there?"
 _ANSWER = "You said: Are you there?"
@@ -87,7 +87,7 @@ async def run(namespace: str, *, seconds: float, asking: bool) -> None:
     Raises:
         OperatorError: the API server refused, or the agent failed the test.
     """
-    kube = Kube(await configuration(settings.read().kubeconfig))
+    kube = await connect(settings.read().kubeconfig)
     name = f"apm-smoke-{secrets.token_hex(3)}"
     try:
         made = await kube.create(AGENTS, namespace, manifest(name))
