@@ -2,16 +2,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from agent_runtime.spec.checks.names import duplicates
+from agent_runtime.spec.checks.names import duplicates, repeated
 from agent_runtime.spec.checks.problem import Problem
-from agent_runtime.spec.edge import ForEach
+from agent_runtime.spec.edge import ForEach, Handoff
 from agent_runtime.spec.graph import START, edges_of, joins_of, reachable, successors
 from agent_runtime.spec.scalars import END
 from agent_runtime.spec.workflow import WorkflowSpec
 
 
 def check_flow(workflow: WorkflowSpec, path: str) -> Iterator[Problem]:
-    """Targets exist, every node can be reached, cycles and fan-outs are bounded."""
+    """Targets exist and are named once, every node can be reached, cycles and fan-outs are bounded."""
+    yield from _check_lists(workflow, path)
     unknown = (*_check_names(workflow, path), *_check_targets(workflow, path))
     yield from unknown
     if not unknown:
@@ -27,6 +28,17 @@ def _check_names(workflow: WorkflowSpec, path: str) -> Iterator[Problem]:
     for number, node in enumerate(workflow.nodes):
         if node.name in (START, END):
             yield Problem(f"{path}.nodes[{number}].name", f"`{node.name}` is taken: give the node another name")
+
+
+def _check_lists(workflow: WorkflowSpec, path: str) -> Iterator[Problem]:
+    yield from repeated(workflow.starts, f"{path}.start")
+    for number, node in enumerate(workflow.nodes):
+        where = f"{path}.nodes[{number}]"
+        yield from repeated(node.needs, f"{where}.needs")
+        if isinstance(node.next, tuple):
+            yield from repeated(node.next, f"{where}.next")
+        elif isinstance(node.next, Handoff):
+            yield from repeated(node.next.handoff, f"{where}.next.handoff")
 
 
 def _check_targets(workflow: WorkflowSpec, path: str) -> Iterator[Problem]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
 from typing import Any, TypeAlias
 
 Schema: TypeAlias = dict[str, Any]
@@ -28,21 +29,31 @@ def untyped(variants: Sequence[Schema]) -> Schema:
                 objects.append(variant)
     if objects:
         # Objects only: a text or a list fulfils any `required`.
-        merged["anyOf"] = [_shape(variant) for variant in objects]
+        merged["anyOf"] = [shape for variant in objects for shape in _shapes(variant)]
         merged["properties"] = _shared(objects)
     return merged
 
 
-def _shape(variant: Schema) -> Schema:
-    """What makes an object this variant.
+def _shapes(variant: Schema) -> Iterator[Schema]:
+    """What makes an object this variant: one shape for each choice of its optional fields.
 
-    Its bounds are repeated, since the API server reports on the variant that fits most.
+    A field that no variant has can't be forbidden where the type is open, but fields can be counted.
+    Bounds are repeated, since the API server reports on the variant that fits most.
     """
     bounds = {
         name: {key: schema[key] for key in ("pattern", "minLength", "minItems", "minimum") if key in schema}
         for name, schema in variant["properties"].items()
     }
-    return {"required": variant["required"], "properties": bounds}
+    required = variant["required"]
+    optional = [name for name in variant["properties"] if name not in required]
+    for number in range(len(optional) + 1):
+        for chosen in combinations(optional, number):
+            names = [*required, *chosen]
+            yield {
+                "required": names,
+                "maxProperties": len(names),
+                "properties": {name: bounds[name] for name in names},
+            }
 
 
 def _shared(objects: Sequence[Schema]) -> dict[str, Schema]:

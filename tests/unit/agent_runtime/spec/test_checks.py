@@ -277,6 +277,26 @@ workflow:
         "workflow.nodes[0].next.handoff",
         "only a node with `uses: model`",
     ),
+    "start named twice": (
+        "workflow: {start: [a, a], nodes: [{name: a, uses: model}]}",
+        "workflow.start[1]",
+        "`a` stands twice",
+    ),
+    "target named twice": (
+        "workflow: {start: a, nodes: [{name: a, uses: model, next: [b, end, b]}, {name: b, uses: model}]}",
+        "workflow.nodes[0].next[2]",
+        "`b` stands twice",
+    ),
+    "hand-over named twice": (
+        "workflow: {start: a, nodes: [{name: a, uses: model, next: {handoff: [b, b]}}, {name: b, uses: model}]}",
+        "workflow.nodes[0].next.handoff[1]",
+        "`b` stands twice",
+    ),
+    "join with a node named twice": (
+        "workflow: {start: a, nodes: [{name: a, uses: model}, {name: b, uses: model, needs: [a, a]}]}",
+        "workflow.nodes[1].needs[1]",
+        "`a` stands twice",
+    ),
     "argument that the tool doesn't have": (
         "workflow: {start: a, nodes: [{name: a, uses: model}], tools: [{name: t, http: {url: 'http://h/{id}'}}]}",
         "workflow.tools[0].http.url",
