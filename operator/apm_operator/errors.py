@@ -14,6 +14,7 @@ OperatorError
        +- Forbidden         403
             +- QuotaExceeded
             +- NamespaceTerminating
+            +- NotHeld
 """
 
 from __future__ import annotations
@@ -92,6 +93,10 @@ class NamespaceTerminating(Forbidden):
     """The namespace is being deleted: nothing can be created in it."""
 
 
+class NotHeld(Forbidden):
+    """A Role is to grant what the operator does not hold itself."""
+
+
 _BY_STATUS: dict[int, type[ApiError]] = {
     400: Invalid,
     403: Forbidden,
@@ -119,6 +124,8 @@ def from_status(status: int, body: Any, retry_after: str | None = None) -> ApiEr
             kind = NamespaceTerminating
         elif "exceeded quota" in message:
             kind = QuotaExceeded
+        elif "attempting to grant RBAC permissions not currently held" in message:
+            kind = NotHeld
     return kind(message, status=status, reason=reason, retry_after=_seconds(retry_after, details))
 
 

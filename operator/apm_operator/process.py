@@ -18,6 +18,7 @@ from apm_operator.health import HealthServer
 from apm_operator.kinds import AGENTS, WATCHED
 from apm_operator.leader import Leader
 from apm_operator.queue import WorkQueue
+from apm_operator.reconcile import grants
 from apm_operator.reconcile.agentdeployment import Reconciler
 from apm_operator.reconcile.cache import Cache
 from apm_operator.reconcile.events import Events
@@ -59,6 +60,7 @@ class Operator:
                 events=Events(kube, settings.identity),
                 prober=self._prober,
                 images=Images(settings.runtime_image, settings.runtime_image_pull_policy),
+                grantable=grants.read(settings.grantable),
             ),
             namespaces=settings.watch_namespaces,
             resync=settings.resync_seconds,

@@ -26,6 +26,7 @@ class Settings:
         runtime_image: image of agents that bring none of their own.
         operator_namespace: where the lease lies.
         lease_name: the lease that decides which of several replicas works; another installation has another one.
+        grantable: JSON list of what agents may be granted in the Kubernetes API.
         identity: this process's name in the lease and in Events.
         resync_seconds: how often every agent is looked at although nothing has changed.
         secret_poll_seconds: how often the Secrets that agents refer to are read.
@@ -39,6 +40,7 @@ class Settings:
     operator_namespace: str = "apm-system"
     lease_name: str = "apm-operator"
     identity: str = "apm-operator"
+    grantable: str = "[]"
     leader_election: bool = True
     resync_seconds: float = 600.0
     secret_poll_seconds: float = 15.0
@@ -65,6 +67,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         runtime_image_pull_policy=_choice(env, "APM_RUNTIME_IMAGE_PULL_POLICY", "IfNotPresent", _PULL_POLICIES),
         operator_namespace=env.get("APM_OPERATOR_NAMESPACE") or _own_namespace(),
         lease_name=env.get("APM_LEASE_NAME") or "apm-operator",
+        grantable=env.get("APM_GRANTABLE") or "[]",
         identity=env.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}",
         leader_election=_choice(env, "APM_LEADER_ELECTION", "true", ("true", "false")) == "true",
         resync_seconds=_number(env, "APM_RESYNC_SECONDS", 600.0, least=1.0),

@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from agent_runtime.spec.agent import AgentSpec
 from apm_operator.api.env import EnvFrom, EnvVar
+from apm_operator.api.permissions import Permission
 from apm_operator.api.pods import ImagePullSecret, LabelValue, MetadataKey, PodTemplate, Resources
 from apm_operator.api.problems import describe
 from apm_operator.api.scheduling import Toleration, TopologySpreadConstraint
@@ -64,6 +65,11 @@ class AgentDeploymentSpec(AgentSpec):
     priority_class_name: PriorityClassName | None = Field(default=None, description="PriorityClass of the pods.")
     pod_template: PodTemplate = Field(
         default_factory=PodTemplate, description="Labels and annotations added to the pods."
+    )
+    permissions: tuple[Permission, ...] = Field(
+        default=(),
+        max_length=16,
+        description="What the agent may do in the Kubernetes API, in its own namespace. By default nothing.",
     )
     suspend: bool = Field(
         default=False, description="Leave everything as it is: changes wait until this is false again."

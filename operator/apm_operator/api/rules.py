@@ -15,6 +15,7 @@ from agent_runtime.spec.scalars import END, NOT_ZERO
 from apm_operator.api.agentdeployment import AgentDeploymentSpec
 from apm_operator.api.env import EnvFrom, EnvSource, EnvVar
 from apm_operator.api.group import RESERVED_ENV_NAMES, RESERVED_ENV_PREFIX, RESERVED_KEY_PREFIXES
+from apm_operator.api.permissions import LIMITS, Permission
 from apm_operator.api.pods import PodMetadata, Resources
 
 
@@ -132,6 +133,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
         EnvFrom.__name__: (
             Rule(f"{_sources('configMapRef', 'secretRef')} == 1", "set exactly one of `configMapRef` and `secretRef`"),
         ),
+        Permission.__name__: tuple(Rule(limit.cel, limit.message) for limit in LIMITS),
         PodMetadata.__name__: (_no_reserved_keys("labels"), _no_reserved_keys("annotations")),
         Resources.__name__: (_request_within_limit("cpu"), _request_within_limit("memory")),
     }

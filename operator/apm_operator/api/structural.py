@@ -68,7 +68,9 @@ class _Converter:
         if "items" in schema:
             result["items"] = self.convert(schema["items"])
             result |= self._list_type(schema["items"], result["items"])
-        if rules := (*RULES.get(schema.get("title", ""), ()), *_key_rules(schema)):
+        # A list has its field's name as title, which may be that of some model.
+        rules = RULES.get(schema.get("title", ""), ()) if "items" not in schema else ()
+        if rules := (*rules, *_key_rules(schema)):
             result["x-kubernetes-validations"] = validations(rules)
         return result
 

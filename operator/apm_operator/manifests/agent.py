@@ -12,6 +12,7 @@ from apm_operator.kinds import AGENT_LABEL, AGENTS, FIELD_MANAGER, MANAGED_BY_LA
 if TYPE_CHECKING:
     from agent_runtime.spec.secret import SecretKeyRef
     from apm_operator.api.agentdeployment import AgentDeploymentSpec
+    from apm_operator.api.permissions import Permission
 
 PORT = 8080
 PORT_NAME = "http"
@@ -24,6 +25,7 @@ class Agent:
     Attributes:
         mounted: the Secret keys that the pods read as files.
         secrets_hash: changes when the content of a referred Secret does; "" where none is referred to.
+        permissions: what the agent is granted in the Kubernetes API; empty where it is refused what it asks for.
     """
 
     name: str
@@ -33,6 +35,7 @@ class Agent:
     config: str
     mounted: tuple[SecretKeyRef, ...] = ()
     secrets_hash: str = ""
+    permissions: tuple[Permission, ...] = ()
     default_image: str
     default_pull_policy: str = "IfNotPresent"
 

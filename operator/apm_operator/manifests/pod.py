@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 CONTAINER = "agent"
 CONFIG_DIR = "/etc/apm"
 USER_ID = 65532
+TOKEN_DIR = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105  a folder; all clients look there
+TOKEN_SECONDS = 600
+"""Life of the token that an agent with permissions has: the shortest that Kubernetes gives out. kubelet renews it."""
 GRACE_SECONDS = 60
 """Time that a pod has after SIGTERM to end its running supersteps."""
 
@@ -58,6 +61,8 @@ def _container(agent: Agent) -> dict[str, Any]:
         {"name": "config", "mountPath": CONFIG_DIR, "readOnly": True},
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  a mount point, not a file
     ]
+    if agent.permissions:
+        mounts.append({"name": "token", "mountPath": TOKEN_DIR, "readOnly": True})
     if agent.mounted:
         mounts.append({"name": "secrets", "mountPath": str(SECRETS_DIR), "readOnly": True})
     if _api_keys(agent):
@@ -95,6 +100,8 @@ def _volumes(agent: Agent) -> list[dict[str, Any]]:
         {"name": "config", "configMap": {"name": agent.config_map}},
         {"name": "tmp", "emptyDir": {}},
     ]
+    if agent.permissions:
+        volumes.append({"name": "token", "projected": {"defaultMode": 0o440, "sources": _token()}})
     if agent.mounted:
         keys: dict[str, set[str]] = {}
         for ref in agent.mounted:
@@ -118,6 +125,16 @@ def _api_keys(agent: Agent) -> str:
     """The Secret with the keys of callers; "" where there is none."""
     auth = agent.spec.auth
     return auth.api_keys.secret_ref.name if auth and auth.api_keys else ""
+
+
+def _token() -> list[dict[str, Any]]:
+    """What clients look for where Kubernetes itself mounts a token, which then lives for an hour."""
+    namespace = {"path": "namespace", "fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.namespace"}}
+    return [
+        {"serviceAccountToken": {"path": "token", "expirationSeconds": TOKEN_SECONDS}},
+        {"configMap": {"name": "kube-root-ca.crt", "items": [{"key": "ca.crt", "path": "ca.crt"}]}},
+        {"downwardAPI": {"items": [namespace]}},
+    ]
 
 
 def _spread(agent: Agent) -> Any:

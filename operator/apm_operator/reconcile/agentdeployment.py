@@ -9,6 +9,7 @@ import asyncio
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -22,6 +23,7 @@ from apm_operator.reconcile import assess, plan, status
 from apm_operator.reconcile.apply import NameTaken, OwnerLeaving, apply, prune
 
 if TYPE_CHECKING:
+    from apm_operator.api.permissions import Permission
     from apm_operator.kube import Kube
     from apm_operator.queue import Key
     from apm_operator.reconcile.cache import AgentRecord, Cache, Entry
@@ -66,6 +68,7 @@ class Reconciler:
     events: Events
     prober: Prober
     images: Images
+    grantable: tuple[Permission, ...] = ()
 
     async def reconcile(self, key: Key, failures: int = 0) -> Outcome:
         """Make one agent what its spec says, and say in its status how it is.
@@ -148,7 +151,8 @@ class Reconciler:
         self.secrets.keep(key, uses)
         secrets = await self.secrets.look(key, uses)
         planned = (parsed, mounted, uses, secrets.fingerprint, self.images)
-        made = await asyncio.to_thread(plan.make, *planned) if len(agent.body) > _LONG_SPEC else plan.make(*planned)
+        make = partial(plan.make, *planned, grantable=self.grantable)
+        made = await asyncio.to_thread(make) if len(agent.body) > _LONG_SPEC else make()
         entry.plan = made
         if secrets.unreadable and (known is None or known.secrets != uses):
             names = ", ".join(secrets.unreadable)
@@ -162,6 +166,8 @@ class Reconciler:
         return made, secrets
 
     async def _verdict(self, key: Key, entry: Entry, made: Plan, secrets: Findings) -> tuple[Verdict, float | None]:
+        if made.refused:
+            return Verdict.problem(c.PERMISSIONS_NOT_GRANTED, made.refused), None
         if secrets.missing or secrets.incomplete:
             return assess.missing(secrets, key.namespace), None
         newest = {name: pod for name, pod in entry.pods.items() if pod.config == made.config_hash}

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from apm_operator.errors import Conflict, Invalid, NotFound, OperatorError
-from apm_operator.kinds import AGENTS, BY_KIND, CONFIG_MAPS
+from apm_operator.kinds import AGENTS, BY_KIND, CONFIG_MAPS, ROLE_BINDINGS
 from apm_operator.manifests.agent import digest
 from apm_operator.reconcile.compare import covers
 
@@ -107,9 +107,9 @@ async def _change(kube: Kube, key: Key, manifest: Manifest) -> dict[str, Any]:
     try:
         return await kube.apply(resource, key.namespace, name, manifest.body, force=True)
     except Invalid:
-        if resource is not CONFIG_MAPS:
+        if resource not in (CONFIG_MAPS, ROLE_BINDINGS):
             raise
-        # Immutable and of another content than its name says: only a new one can be right.
+        # An immutable config, or a binding to another role, which is immutable too: only a new one can be right.
         existing = await kube.get(resource, key.namespace, name)
         await kube.delete(resource, key.namespace, name, existing["metadata"]["uid"])
         return await kube.apply(resource, key.namespace, name, manifest.body, force=True)

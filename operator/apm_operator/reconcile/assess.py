@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from apm_operator import conditions as c
 from apm_operator.conditions import Verdict
-from apm_operator.errors import ApiError, Forbidden, Invalid, QuotaExceeded
+from apm_operator.errors import ApiError, Forbidden, Invalid, NotHeld, QuotaExceeded
 from apm_operator.kinds import SECRETS
 from apm_operator.manifests.deployment import PROGRESS_DEADLINE_SECONDS
 
@@ -28,6 +28,13 @@ def refused(error: ApiError) -> Verdict:
             c.QUOTA_EXCEEDED,
             f"The namespace's quota does not allow it: {error}. Raise the ResourceQuota or ask for less; "
             "it is tried again by itself.",
+            certain=False,
+        )
+    if isinstance(error, NotHeld):
+        return Verdict.problem(
+            c.PERMISSIONS_NOT_GRANTED,
+            f"The operator may not grant what spec.permissions asks for: {error}. Have its administrator bring the "
+            "chart's value permissions.grantable in step with the operator's rights.",
             certain=False,
         )
     if isinstance(error, Forbidden):

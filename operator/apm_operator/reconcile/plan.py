@@ -14,17 +14,29 @@ from agent_runtime.spec.mermaid import mermaid
 from agent_runtime.spec.node import AgentNode
 from agent_runtime.spec.secret import SecretKeyRef
 from apm_operator.kinds import APPLIED_HASH, BY_KIND, CONFIG_MAPS, SECRETS, Resource
-from apm_operator.manifests import configmap, deployment, poddisruptionbudget, service, serviceaccount
+from apm_operator.manifests import (
+    configmap,
+    deployment,
+    poddisruptionbudget,
+    role,
+    rolebinding,
+    service,
+    serviceaccount,
+)
 from apm_operator.manifests.agent import Agent, canonical, digest, service_url
+from apm_operator.reconcile import grants
 from apm_operator.reconcile.secrets import SecretUse
 
 if TYPE_CHECKING:
     from agent_runtime.spec.workflow import WorkflowSpec
     from apm_operator.api.agentdeployment import AgentDeployment, AgentDeploymentSpec
+    from apm_operator.api.permissions import Permission
 
 # The Deployment comes last: what its pods mount exists before them.
 _BUILDERS = (
     serviceaccount.build,
+    role.build,
+    rolebinding.build,
     configmap.build,
     service.build,
     poddisruptionbudget.build,
@@ -49,6 +61,7 @@ class Plan:
 
     Attributes:
         problems: what is wrong with the workflow, as one text; "" where nothing is. Then there are no manifests.
+        refused: which permissions the operator may not grant, as one text; "" where there are none.
         model: what the printer column `Model` shows.
     """
 
@@ -59,6 +72,7 @@ class Plan:
     secrets_hash: str
     manifests: tuple[Manifest, ...]
     problems: str
+    refused: str
     url: str
     selector: str
     workflow: str
@@ -119,10 +133,13 @@ def make(
     uses: frozenset[SecretUse],
     secrets_hash: str,
     images: Images,
+    *,
+    grantable: tuple[Permission, ...] = (),
 ) -> Plan:
     """Build every child of an agent."""
     spec, metadata = agent.spec, agent.metadata
     problems = check(spec)
+    refused = grants.beyond(spec.permissions, grantable)
     context = Agent(
         name=metadata.name,
         namespace=metadata.namespace,
@@ -131,6 +148,7 @@ def make(
         config=config(spec, metadata.name, metadata.namespace),
         mounted=mounted,
         secrets_hash=secrets_hash,
+        permissions=() if refused else spec.permissions,
         default_image=images.image,
         default_pull_policy=images.pull_policy,
     )
@@ -142,6 +160,7 @@ def make(
         secrets_hash=secrets_hash,
         manifests=() if problems else tuple(_manifests(context)),
         problems=_told([f"{problem.path}: {problem.message}" for problem in problems]),
+        refused=grants.told(refused),
         url=context.url,
         selector=",".join(f"{name}={value}" for name, value in context.selector.items()),
         workflow=mermaid(spec.workflow) if spec.workflow is not None and not problems else "",

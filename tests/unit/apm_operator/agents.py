@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from apm_operator.api.agentdeployment import AgentDeployment
+from apm_operator.api.permissions import Permission
 from apm_operator.kinds import AGENTS
 from apm_operator.reconcile.plan import Images, Plan, make, mounted_secrets, secret_uses
 
 IMAGES = Images("registry.example/agent:1", "IfNotPresent")
+GRANTABLE = (
+    Permission(api_groups=("",), resources=("configmaps",), verbs=("get", "list")),
+    Permission(api_groups=("",), resources=("secrets",), resource_names=("llm",), verbs=("get",)),
+)
 WORKFLOW = {
     "start": "answer",
     "nodes": [{"name": "answer", "uses": "model", "with": {"prompt": "Hello."}, "next": "end"}],
@@ -36,4 +41,4 @@ def plan(secrets_hash: str = "", **spec: Any) -> Plan:
     """The plan for such an agent."""
     agent = AgentDeployment.parse(body(**spec))
     mounted = mounted_secrets(agent.spec)
-    return make(agent, mounted, secret_uses(agent.spec, mounted), secrets_hash, IMAGES)
+    return make(agent, mounted, secret_uses(agent.spec, mounted), secrets_hash, IMAGES, grantable=GRANTABLE)

@@ -29,10 +29,11 @@ def helm() -> Helm:
 
 @pytest.fixture(scope="session")
 def template(helm: Helm) -> Helm:
-    """Renders the chart as release `apm` in `apm-system`, with `--set` arguments."""
+    """Renders the chart as release `apm` in `apm-system`, with `--set` arguments and one for `--set-json`."""
 
-    def run(*values: str) -> subprocess.CompletedProcess[str]:
+    def run(*values: str, json: str = "") -> subprocess.CompletedProcess[str]:
         sets = [argument for value in values for argument in ("--set", value)]
+        sets += ["--set-json", json] if json else []
         return helm("template", "apm", str(CHART), "--namespace", "apm-system", *sets)
 
     return run
@@ -42,8 +43,8 @@ def template(helm: Helm) -> Helm:
 def render(template: Helm) -> Render:
     """The rendered objects for some `--set` arguments."""
 
-    def run(*values: str) -> list[dict[str, Any]]:
-        done = template(*values)
+    def run(*values: str, json: str = "") -> list[dict[str, Any]]:
+        done = template(*values, json=json)
         assert done.returncode == 0, done.stderr
         return [item for item in yaml.safe_load_all(done.stdout) if item]
 

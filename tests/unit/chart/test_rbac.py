@@ -8,6 +8,9 @@ from cluster.settings import REPOSITORY
 
 Right = tuple[str, str, str]
 
+GROUP = "apm.valeo-neuroerp.com"
+AGGREGATE = "rbac.authorization.k8s.io/aggregate-to-"
+
 
 def test_an_operator_of_the_whole_cluster(render):
     items = render("secrets.namespaces={shop}")
@@ -49,6 +52,35 @@ def test_two_releases_in_one_namespace_have_a_lease_each(render):
 
 def test_without_an_election_there_is_no_right_to_leases(render):
     assert not [item for item in render("leaderElection=false") if "leader" in item["metadata"]["name"]]
+
+
+def test_grants_to_agents(render):
+    listed = 'permissions.grantable=[{"apiGroups":[""],"resources":["configmaps"],"verbs":["get"]}]'
+    usual, granting = documented("In the namespaces that it watches"), documented("What agents may be granted")
+    items = render(json=listed)
+    assert rights(find(items, "ClusterRole", "apm-operator")) == usual | granting
+    assert rights(find(items, "ClusterRole", "apm-operator-grantable")) == {("", "configmaps", "get")}
+    assert bound(items, "apm-operator-grantable") == [("ClusterRoleBinding", None)]
+    items = render("watchNamespaces={shop,desk}", json=listed)
+    assert bound(items, "apm-operator-grantable") == [("RoleBinding", "shop"), ("RoleBinding", "desk")]
+    assert granting <= rights(find(items, "Role", "apm-operator", "shop"))
+
+
+def test_roles_for_people(render):
+    """Each of the cluster's own roles holds what the one before it does."""
+    items = render()
+    view, edit, admin = (
+        {right for item in items if label in item["metadata"].get("labels", {}) for right in rights(item)}
+        for label in (f"{AGGREGATE}{name}" for name in ("view", "edit", "admin"))
+    )
+    kinds = {"agentdeployments", "backuppolicies", "backups", "restores"}
+    readable = kinds | {f"{kind}/status" for kind in kinds} | {"agentdeployments/scale"}
+    assert view == {(GROUP, kind, verb) for kind in readable for verb in ("get", "list", "watch")}
+    writes = ("create", "update", "patch", "delete", "deletecollection")
+    assert edit - view == {(GROUP, kind, verb) for kind in kinds - {"restores"} for verb in writes} | {
+        (GROUP, "agentdeployments/scale", verb) for verb in ("update", "patch")
+    }
+    assert admin - edit == {(GROUP, "restores", verb) for verb in writes}
 
 
 def test_no_rule_holds_a_wildcard(render):

@@ -140,9 +140,9 @@ async def test_a_long_spec_is_checked_beside_the_event_loop(world: World, monkey
     seen: list[bool] = []
     make = plan.make
 
-    def noted(*arguments: Any) -> Plan:
+    def noted(*arguments: Any, **named: Any) -> Plan:
         seen.append(threading.current_thread() is threading.main_thread())
-        return make(*arguments)
+        return make(*arguments, **named)
 
     monkeypatch.setattr(plan, "make", noted)
     world.write()

@@ -44,6 +44,10 @@ CASES: dict[str, dict[str, Any]] = {
         "affinity": {"nodeAffinity": {}},
         "priorityClassName": "high",
         "podTemplate": {"metadata": {"labels": {"team": "a"}, "annotations": {"note": "b"}}},
+        "permissions": [
+            {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list"]},
+            {"apiGroups": [""], "resources": ["secrets"], "resourceNames": ["llm"], "verbs": ["get"]},
+        ],
     },
 }
 
@@ -106,6 +110,21 @@ def test_peers_are_the_agents_that_the_workflow_asks():
     assert RuntimeConfig.model_validate_json(config(agent.spec, "one", "shop")).peers == {
         "other": "http://other.shop.svc:8080"
     }
+
+
+def test_an_agent_that_is_refused_its_permissions_has_neither_role_nor_token():
+    asked = CASES["full"] | {
+        "permissions": [
+            *CASES["full"]["permissions"],
+            {"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]},
+        ]
+    }
+    made = plan(**asked)
+    assert '"pods"' in made.refused
+    assert '"secrets"' not in made.refused
+    without = CASES["full"] | {"permissions": []}
+    assert digests(made) == digests(plan(**without))
+    assert {"Role", "RoleBinding"} <= digests(plan(**CASES["full"])).keys() - digests(made).keys()
 
 
 def test_every_secret_that_decides_what_pods_do_is_known():
