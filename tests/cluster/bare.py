@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
 
-from cluster import builder, gobuild, images, machine, network, ports, settings, volumes
+from cluster import audit, builder, gobuild, images, machine, network, ports, settings, volumes
 from cluster.controlplane import ALL_CONTROLLERS, ControlPlane, Options
 from cluster.errors import MachineError
 from cluster.lock import exclusive
@@ -35,6 +35,7 @@ class Bare:
             service_cidr=network.SERVICES,
             controllers=ALL_CONTROLLERS,
             scheduler=True,
+            audited_user=audit.OPERATOR,
         )
         return ControlPlane(self.directory, options)
 

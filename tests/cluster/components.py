@@ -21,6 +21,16 @@ rules:
 - {level: None}
 """
 
+_AUDIT_OF_ONE = """\
+apiVersion: audit.k8s.io/v1
+kind: Policy
+omitStages: [RequestReceived]
+omitManagedFields: true
+rules:
+- {{level: Metadata, users: ["{user}"]}}
+- {{level: None}}
+"""
+
 
 def etcd(directory: Path, client_port: int, peer_port: int) -> list[str]:
     """A single etcd on loopback. It does not sync its writes to disk: the clusters here are disposable."""
@@ -71,10 +81,11 @@ def api_server(plane: "ControlPlane", port: int, etcd_port: int) -> list[str]:
         # A terminating server drops its watches at once instead of after 60 s.
         "shutdown-watch-termination-grace-period": "0s",
     }
-    if options.audit:
+    if options.audit or options.audited_user:
         policy = plane.directory / "audit-policy.yaml"
-        policy.write_text(_AUDIT_POLICY)
-        flags |= {"audit-policy-file": policy, "audit-log-path": plane.directory / "audit.log"}
+        one = _AUDIT_OF_ONE.format(user=options.audited_user)
+        policy.write_text(one if options.audited_user else _AUDIT_POLICY)
+        flags |= {"audit-policy-file": policy, "audit-log-path": plane.audit_log, "audit-log-maxsize": 1000}
     return [str(gobuild.program("kube-apiserver")), *_flags(flags), *options.api_server_flags]
 
 

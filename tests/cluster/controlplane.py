@@ -42,6 +42,7 @@ class Options:
         controllers: names for kube-controller-manager's `--controllers`; empty: it does not run.
         scheduler: whether kube-scheduler runs.
         audit: whether the API server writes an audit log (metadata of every write, to `audit.log`).
+        audited_user: of whom alone it writes down every call, reads too.
         api_server_flags: further flags of kube-apiserver.
     """
 
@@ -50,6 +51,7 @@ class Options:
     controllers: tuple[str, ...] = LEAN_CONTROLLERS
     scheduler: bool = False
     audit: bool = False
+    audited_user: str = ""
     api_server_flags: tuple[str, ...] = ()
 
 
@@ -74,6 +76,11 @@ class ControlPlane:
     def kubeconfig(self) -> Path:
         """Kubeconfig of an administrator (group system:masters)."""
         return self.directory / "kubeconfig"
+
+    @property
+    def audit_log(self) -> Path:
+        """Where the API server writes its audit log, where it is asked for one; a JSON object a line."""
+        return self.directory / "audit.log"
 
     @cached_property
     def url(self) -> str:

@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
@@ -9,12 +10,16 @@ from cluster.installation import Installation
 from cluster.provider import choose
 from e2e.support.space import Space, wait_until_removed
 
-# It takes the operator away and brings it back.
-_LAST = "test_chart.py"
+# One judges the calls of the others; the other takes the operator away and brings it back.
+_LAST = ("test_rights.py", "test_chart.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.path.name == _LAST and item.path.parent.name == "e2e")
+    def place(item: pytest.Item) -> int:
+        last = item.path.parent.name == "e2e" and item.path.name in _LAST
+        return 1 + _LAST.index(item.path.name) if last else 0
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
@@ -26,6 +31,13 @@ def cluster() -> Iterator[Installation]:
     installation.ensure()
     yield installation
     wait_until_removed(installation)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def began(cluster: Installation) -> str:
+    """When the tests began, with the operator installed: a time as the audit log writes it."""
+    del cluster
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 @pytest.fixture

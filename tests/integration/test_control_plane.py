@@ -77,7 +77,7 @@ def test_control_planes_run_beside_one_another_and_leave_nothing():
 def test_the_audit_log_says_who_changed_what():
     with start_control_plane(Options(controllers=(), audit=True)) as plane:
         plane.kubectl("create", "configmap", "watched")
-        entries = [json.loads(line) for line in (plane.directory / "audit.log").read_text().splitlines()]
+        entries = [json.loads(line) for line in plane.audit_log.read_text().splitlines()]
     [entry] = [e for e in entries if e["objectRef"].get("name") == "watched" and e["verb"] == "create"]
     assert entry["user"]["username"] == "apm-admin"
 

@@ -1,0 +1,109 @@
+"""What has to happen to agents for the operator to make use of each of its rights.
+
+It reads a child by name only where somebody else's object has the child's name, and deletes only those children that an
+agent can come to want no more.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from cluster import audit
+from cluster.audit import Right
+
+Kubectl = Callable[..., str]
+"""Output of kubectl in the namespace of the agents; `stdin` is what `--filename=-` reads."""
+
+_LABELS = {"example.com/owner": "somebody-else"}
+_POD = {"metadata": {"labels": _LABELS}, "spec": {"containers": [{"name": "other", "image": "other"}]}}
+_ROLE_REF = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "nobody"}
+FOREIGN: dict[str, dict[str, Any]] = {
+    "ServiceAccount": {"apiVersion": "v1"},
+    "Service": {"apiVersion": "v1", "spec": {"ports": [{"port": 80}]}},
+    "Role": {"apiVersion": "rbac.authorization.k8s.io/v1", "rules": []},
+    "RoleBinding": {"apiVersion": "rbac.authorization.k8s.io/v1", "roleRef": _ROLE_REF},
+    "Deployment": {
+        "apiVersion": "apps/v1",
+        "spec": {"replicas": 0, "selector": {"matchLabels": _LABELS}, "template": _POD},
+    },
+    "PodDisruptionBudget": {"apiVersion": "policy/v1", "spec": {"maxUnavailable": 1}},
+}
+"""Objects that belong to nobody, by kind; the ConfigMap is made of an agent's own."""
+ASKED = {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]}
+"""What the agents ask for; the operator has to be allowed to grant it."""
+_OTHERS = ("-view", "-edit", "-admin", "-grantable")
+"""Ends of the names of roles that are for people, or only there to be granted."""
+_NO_CALL = {Right("apm.valeo-neuroerp.com", "agentdeployments/finalizers", "update")}
+"""What the API server may ask for beside the call itself: to be owned by an agent."""
+_CERTIFICATES = {Right("", "secrets", verb) for verb in ("create", "patch", "delete")}
+"""Rights for the agents' certificates, of which the agents here have none."""
+
+
+def held(kubectl: Kubectl) -> set[Right]:
+    """The operator's rights that show in calls, as the chart has installed them."""
+    selector = "--selector=app.kubernetes.io/name=apm-operator"
+    roles = json.loads(kubectl("get", "roles,clusterroles", "--all-namespaces", selector, "--output=json"))["items"]
+    own = [role for role in roles if not role["metadata"]["name"].endswith(_OTHERS)]
+    return audit.rights(own) - _NO_CALL - _CERTIFICATES
+
+
+def use(kubectl: Kubectl, agent: Callable[..., dict[str, Any]], state: dict[str, Any]) -> None:
+    """Have it all happen; the agents are left there.
+
+    Args:
+        kubectl: kubectl in the agents' namespace.
+        agent: makes an agent of a name and fields of its spec.
+        state: `spec.state` of agents with several replicas.
+    """
+    full = {"replicas": 2, "state": state, "permissions": [ASKED]}
+    for kind, content in FOREIGN.items():
+        name = f"taken-{kind.lower()}"
+        _create(kubectl, {"kind": kind, "metadata": {"name": name}, **content})
+        _apply(kubectl, agent(name, **full))
+        _await(f"{name} is taken", lambda name=name: reason(kubectl, name) == "NameTaken")
+    _apply(kubectl, agent("changing", **full))
+    extra = "poddisruptionbudget,role,rolebinding"
+    _await("all children", lambda: len(_children(kubectl, "changing", extra)) == 3)
+    _apply(kubectl, agent("changing"))
+    _await("fewer children", lambda: not _children(kubectl, "changing", extra))
+    _config_taken(kubectl, agent)
+
+
+def _config_taken(kubectl: Kubectl, agent: Callable[..., dict[str, Any]]) -> None:
+    """A config's name follows from its content: it is found out first, and taken when the agent is gone."""
+    _apply(kubectl, agent("renamed"))
+    _await("a config", lambda: _children(kubectl, "renamed", "configmap"))
+    (name,) = _children(kubectl, "renamed", "configmap")
+    kubectl("delete", "agentdeployment", "renamed", "--cascade=foreground", "--timeout=60s")
+    _await("no config", lambda: not _children(kubectl, "renamed", "configmap"))
+    _create(kubectl, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name.partition("/")[2]}})
+    _apply(kubectl, agent("renamed"))
+    _await("renamed is taken", lambda: reason(kubectl, "renamed") == "NameTaken")
+
+
+def reason(kubectl: Kubectl, name: str) -> str:
+    """The reason of an agent's Ready condition; "" where it has none yet."""
+    status = json.loads(kubectl("get", "agentdeployment", name, "--output=json")).get("status", {})
+    return next((c["reason"] for c in status.get("conditions", ()) if c["type"] == "Ready"), "")
+
+
+def _children(kubectl: Kubectl, name: str, kinds: str) -> list[str]:
+    return kubectl("get", kinds, f"--selector=apm.valeo-neuroerp.com/agent={name}", "--output=name").split()
+
+
+def _create(kubectl: Kubectl, item: dict[str, Any]) -> None:
+    kubectl("create", "--filename=-", stdin=json.dumps(item))
+
+
+def _apply(kubectl: Kubectl, item: dict[str, Any]) -> None:
+    kubectl("apply", "--server-side", "--force-conflicts", "--filename=-", stdin=json.dumps(item))
+
+
+def _await(what: str, check: Callable[[], object], seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < deadline, f"{what}: not within {seconds:.0f} s"
+        time.sleep(0.1)
