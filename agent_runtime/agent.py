@@ -163,9 +163,11 @@ def _limits(config: RuntimeConfig) -> Limits:
 
 def _store(config: RuntimeConfig, settings: Settings, secrets: outbound.Secrets) -> Store:
     if config.spec.state is None:
-        from agent_runtime.state.memory import MemoryStore  # noqa: PLC0415 - only what the agent uses is loaded
+        from agent_runtime.state.memory import MemoryStore, Room  # noqa: PLC0415 - only what the agent uses is loaded
 
-        return MemoryStore()
+        room = Room(settings.memory_threads, settings.memory_bytes)
+        # A graph of one's own may have channels that are made up of their history.
+        return MemoryStore(room, histories=config.spec.graph is None)
     from agent_runtime.state.mongodb import MongoStore  # noqa: PLC0415 - likewise
 
     mongodb = config.spec.state.mongodb

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import socket
 from collections.abc import Mapping
@@ -43,6 +44,10 @@ class Settings:
     """Runs that execute at the same time."""
     threads: int = 32
     """Threads for blocking calls to MongoDB."""
+    memory_threads: int = 1000
+    """Conversations that an agent without `state` keeps in memory."""
+    memory_bytes: int = 64 << 20
+    """Bytes of them, together."""
     max_body_bytes: int = 1 << 20
     follow_limit: float = 3600.0
     """How long an answer may follow a run: a stream, or one that waits. The run itself is not bound by it."""
@@ -60,7 +65,7 @@ class Settings:
         """Reads `APM_*`, `HOST`, `PORT` and `POD_NAME`; with `APM_MANAGED=true` what the operator sets and no more.
 
         Raises:
-            ConfigError: A variable's value is not a number where one is needed.
+            ConfigError: A variable's value is not a number where one is needed, or too small.
         """
         env = os.environ if environ is None else environ
         if env.get("APM_MANAGED") == "true":
@@ -76,12 +81,14 @@ class Settings:
             pod_name=env.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}",
             log_level=env.get("APM_LOG_LEVEL", cls.log_level).lower(),
             log_format=env.get("APM_LOG_FORMAT", cls.log_format).lower(),
-            max_runs=int(_number(env, "APM_MAX_RUNS", cls.max_runs)),
-            threads=int(_number(env, "APM_THREADS", cls.threads)),
-            max_body_bytes=int(_number(env, "APM_MAX_BODY_BYTES", cls.max_body_bytes)),
-            follow_limit=_number(env, "APM_FOLLOW_LIMIT_SECONDS", cls.follow_limit),
-            max_requests=int(_number(env, "APM_MAX_REQUESTS", cls.max_requests)),
-            lease_timeout=_number(env, "APM_LEASE_TIMEOUT_SECONDS", cls.lease_timeout),
+            max_runs=int(_number(env, "APM_MAX_RUNS", cls.max_runs, least=1)),
+            threads=int(_number(env, "APM_THREADS", cls.threads, least=1)),
+            memory_threads=int(_number(env, "APM_MEMORY_THREADS", cls.memory_threads, least=1)),
+            memory_bytes=int(_number(env, "APM_MEMORY_BYTES", cls.memory_bytes, least=1)),
+            max_body_bytes=int(_number(env, "APM_MAX_BODY_BYTES", cls.max_body_bytes, least=1)),
+            follow_limit=_number(env, "APM_FOLLOW_LIMIT_SECONDS", cls.follow_limit, least=1),
+            max_requests=int(_number(env, "APM_MAX_REQUESTS", cls.max_requests, least=1)),
+            lease_timeout=_number(env, "APM_LEASE_TIMEOUT_SECONDS", cls.lease_timeout, least=1),
             drain_delay=_number(env, "APM_DRAIN_DELAY_SECONDS", cls.drain_delay),
             drain_timeout=_number(env, "APM_DRAIN_TIMEOUT_SECONDS", cls.drain_timeout),
         )
@@ -93,11 +100,14 @@ def apply_library_defaults() -> None:
         os.environ.setdefault(name, value)
 
 
-def _number(env: Mapping[str, str], name: str, default: float) -> float:
+def _number(env: Mapping[str, str], name: str, default: float, *, least: float = 0) -> float:
     text = env.get(name)
     if text is None:
         return default
     try:
-        return float(text)
+        number = float(text)
     except ValueError:
-        raise ConfigError(f"{name} is {text!r}: set it to a number") from None
+        number = math.nan
+    if not math.isfinite(number) or number < least:
+        raise ConfigError(f"{name} is {text!r}: set it to a number from {least:g} on")
+    return number

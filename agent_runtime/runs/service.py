@@ -112,15 +112,20 @@ class RunService:
 
     async def wait(self, run: Run) -> dict[str, Any]:
         """The values that the run ended with, wherever it executes; or its error under `__error__`."""
-        while (current := await self._patiently(lambda: self.get(run.thread_id, run.run_id))).active:
-            await self.worker.changed(run.run_id)
-        if current.error is not None:
-            return {"__error__": current.error}
-        return await self._patiently(lambda: self._values(current))
+        try:
+            while (current := await self._patiently(lambda: self.get(run.thread_id, run.run_id))).active:
+                await self.worker.changed(run.run_id)
+            if current.error is not None:
+                return {"__error__": current.error}
+            return await self._patiently(lambda: self._values(current))
+        except NotFoundError as error:
+            return {"__error__": {"error": "NotKept", "message": str(error)}}
 
     async def _values(self, run: Run) -> dict[str, Any]:
         """What the run ended with, or the thread's values if it never began; open interrupts under `__interrupt__`."""
         state = await self.graph.aget_state(thread_config(run.thread_id, run.checkpoint))
+        if run.checkpoint and state.created_at is None:
+            raise NotFoundError(f"what run {run.run_id} ended with is no longer kept")
         values = dict(state.values) if isinstance(state.values, dict) else {"value": state.values}
         return {**values, "__interrupt__": list(state.interrupts)} if state.interrupts else values
 
@@ -133,14 +138,15 @@ class RunService:
                     yield event
                     if event.name in {"end", "error"}:
                         return
-            current = await self._patiently(lambda: self.get(run.thread_id, run.run_id))
-            if not current.active:
+            current = await self._patiently(lambda: self.store.run(run.thread_id, run.run_id))
+            if current is None or not current.active:
                 break
             await self.worker.changed(run.run_id)
-        if current.error is not None:
-            yield Event(after + 1, "error", dumps(current.error))
+        values = await self.wait(run)
+        if error := values.get("__error__"):
+            yield Event(after + 1, "error", dumps(error))
             return
-        yield Event(after + 1, "values", dumps(await self._patiently(lambda: self._values(current))))
+        yield Event(after + 1, "values", dumps(values))
         yield Event(after + 2, "end", b"null")
 
     async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import Response
@@ -139,7 +140,8 @@ async def _result(request: Request, run: Run, *, cancel: bool, temporary: bool) 
             return
         yield dumps(values)
         if temporary:
-            await agent.runs.delete_thread(run.thread_id)
+            with suppress(NotFoundError):
+                await agent.runs.delete_thread(run.thread_id)
 
     on_gone = (lambda: agent.runs.abandon(run)) if cancel else None
     headers = _location(run, "join")
@@ -160,7 +162,8 @@ def _stream(agent: Agent, run: Run, after: int, *, cancel: bool, temporary: bool
             yield b": no stream is kept open for longer than %g s; the run goes on: join it\n\n" % limit
             return
         if temporary:
-            await agent.runs.delete_thread(run.thread_id)
+            with suppress(NotFoundError):
+                await agent.runs.delete_thread(run.thread_id)
 
     on_gone = (lambda: agent.runs.abandon(run)) if cancel else None
     headers = {**_location(run, "stream"), "cache-control": "no-store", "x-accel-buffering": "no"}

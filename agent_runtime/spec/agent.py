@@ -40,7 +40,10 @@ class AgentSpec(SpecModel):
     )
     state: StateSpec | None = Field(
         default=None,
-        description="Where conversations are kept. Without it they live in the pod's memory and end with it.",
+        description=(
+            "Where conversations are kept. Without it they live in the pod's memory, up to 1,000 of them and 64 MiB, "
+            "and end with it."
+        ),
     )
     auth: AuthSpec | None = Field(
         default=None,

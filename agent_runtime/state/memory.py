@@ -2,31 +2,64 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import json
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from langgraph.checkpoint.memory import InMemorySaver
-
-from agent_runtime.errors import busy
+from agent_runtime.errors import UnavailableError, WorkflowError, busy
+from agent_runtime.state.memory_saver import MemorySaver
 from agent_runtime.state.records import Lease, Run, RunStatus, Thread, ThreadQuery, now, thread_status
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection, Iterator, Sequence
     from datetime import datetime
+
+_OVERHEAD = 1024
+"""Bytes that a thread or a run takes besides what clients gave it, about."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """How much is kept. Beyond it the threads that were not used for longest go."""
+
+    threads: int = 1000
+    size: int = 64 << 20
+    """Bytes."""
+
+
+@dataclass
+class _Kept:
+    """A thread with its runs, oldest first."""
+
+    thread: Thread
+    size: int
+    """Bytes, about, without the checkpoints."""
+    runs: dict[str, Run] = field(default_factory=dict)
+
+    @property
+    def active(self) -> Run | None:
+        return next((run for run in self.runs.values() if run.active), None)
 
 
 class MemoryStore:
-    """Keeps threads and runs in dictionaries. No method waits, so each is atomic."""
+    """Keeps threads and runs in dictionaries, as many as there is room for. No method waits, so each is atomic.
+
+    Where `histories` may be forgotten, a thread in use loses its older checkpoints and runs before there is no room.
+    """
 
     durable = False
 
-    def __init__(self) -> None:
-        self._saver = InMemorySaver()
-        self._threads: dict[str, Thread] = {}
-        self._runs: dict[str, Run] = {}
+    def __init__(self, room: Room = Room(), *, histories: bool = True) -> None:
+        self._room = room
+        self._histories = histories
+        self._saver = MemorySaver(self._on_growth)
+        self._kept: dict[str, _Kept] = {}
+        """The one that was not used for longest first."""
+        self._records = 0
+        """Bytes of all threads and runs."""
         self._leases: dict[str, Lease] = {}
 
-    async def prepare(self) -> InMemorySaver:
+    async def prepare(self) -> MemorySaver:
         return self._saver
 
     async def ping(self) -> None:
@@ -36,85 +69,97 @@ class MemoryStore:
         return
 
     async def add_thread(self, thread: Thread) -> bool:
-        if thread.thread_id in self._threads:
+        if thread.thread_id in self._kept:
             return False
-        self._threads[thread.thread_id] = thread
+        size = _size(thread.metadata)
+        self._make_room(size, threads=1)
+        kept = self._kept[thread.thread_id] = _Kept(thread, 0)
+        self._grow(kept, size)
         return True
 
     async def thread(self, thread_id: str) -> Thread | None:
-        return self._threads.get(thread_id)
+        kept = self._kept.get(thread_id)
+        return kept.thread if kept else None
 
     async def threads(self, query: ThreadQuery) -> list[Thread]:
         found = [
-            thread
-            for thread in self._threads.values()
-            if (not query.ids or thread.thread_id in query.ids)
-            and query.status in {None, thread.status}
-            and query.metadata.items() <= thread.metadata.items()
+            kept.thread
+            for kept in self._kept.values()
+            if (not query.ids or kept.thread.thread_id in query.ids)
+            and query.status in {None, kept.thread.status}
+            and query.metadata.items() <= kept.thread.metadata.items()
         ]
         found.sort(key=lambda thread: getattr(thread, query.sort_by), reverse=query.descending)
         return found[query.offset : query.offset + query.limit]
 
     async def update_thread(self, thread_id: str, metadata: dict[str, Any]) -> Thread | None:
-        if old := self._threads.get(thread_id):
-            self._threads[thread_id] = replace(old, metadata={**old.metadata, **metadata}, updated_at=now())
-        return self._threads.get(thread_id)
+        if (kept := self._kept.get(thread_id)) is None:
+            return None
+        size = _size(metadata) if metadata else 0
+        self._make_room(size, besides=thread_id)
+        self._grow(kept, size)
+        self._use(kept, metadata={**kept.thread.metadata, **metadata})
+        return kept.thread
 
     async def delete_thread(self, thread_id: str) -> None:
-        self._threads.pop(thread_id, None)
-        for run in [run for run in self._runs.values() if run.thread_id == thread_id]:
-            del self._runs[run.run_id]
-        await self._saver.adelete_thread(thread_id)
+        self._forget(thread_id)
 
     async def idle_since(self, moment: datetime, limit: int) -> list[str]:
-        old = [t.thread_id for t in self._threads.values() if t.updated_at < moment and t.status != "busy"]
-        return old[:limit]
+        threads = (kept.thread for kept in self._kept.values())
+        return [t.thread_id for t in threads if t.updated_at < moment and t.status != "busy"][:limit]
 
     async def add_run(self, run: Run, *, alone: bool = False) -> bool:
-        if run.run_id in self._runs:
+        kept = self._kept.get(run.thread_id)
+        if kept is None or run.run_id in kept.runs:
             return False
-        if alone and await self.first_active(run.thread_id):
+        if alone and kept.active:
             raise busy(run.thread_id)
-        self._runs[run.run_id] = run
-        self._set_thread(run.thread_id, run.status)
+        size = _size_of_run(run)
+        self._make_room(size, besides=run.thread_id)
+        kept.runs[run.run_id] = run
+        self._grow(kept, size)
+        self._use(kept, status=thread_status(run.status))
         return True
 
     async def run(self, thread_id: str, run_id: str) -> Run | None:
-        run = self._runs.get(run_id)
-        return run if run and run.thread_id == thread_id else None
+        kept = self._kept.get(thread_id)
+        return kept.runs.get(run_id) if kept else None
 
     async def runs(self, thread_id: str, status: RunStatus | None, limit: int, offset: int) -> list[Run]:
-        found = [r for r in self._runs.values() if r.thread_id == thread_id and status in {None, r.status}]
+        kept = self._kept.get(thread_id)
+        found = [run for run in kept.runs.values() if status in {None, run.status}] if kept else []
         return found[::-1][offset : offset + limit]
 
     async def waiting_threads(self, limit: int, besides: Collection[str]) -> list[str]:
-        waiting = {run.thread_id: None for run in self._runs.values() if run.active and run.thread_id not in besides}
-        return list(waiting)[:limit]
+        waiting = [run for name, kept in self._kept.items() if name not in besides and (run := kept.active)]
+        return [run.thread_id for run in sorted(waiting, key=lambda run: run.created_at)][:limit]
 
     async def first_active(self, thread_id: str) -> Run | None:
-        return next((run for run in self._runs.values() if run.thread_id == thread_id and run.active), None)
+        kept = self._kept.get(thread_id)
+        return kept.active if kept else None
 
     async def start_run(self, run: Run, token: str) -> Run | None:
-        current = self._runs.get(run.run_id)
+        current = await self.run(run.thread_id, run.run_id)
         if current is None or not current.active:
             return None
         started = replace(current, status="running", attempt=current.attempt + 1, lease=token, updated_at=now())
-        self._runs[run.run_id] = started
+        self._kept[run.thread_id].runs[run.run_id] = started
         return started
 
     async def end_run(
         self, run: Run, status: RunStatus, error: dict[str, str] | None, checkpoint: str | None = None
     ) -> bool:
-        current = self._runs.get(run.run_id)
+        current = await self.run(run.thread_id, run.run_id)
         if current is None or current.lease != run.lease or not current.active:
             return False
-        self._runs[run.run_id] = replace(current, status=status, error=error, checkpoint=checkpoint, updated_at=now())
-        follower = await self.first_active(run.thread_id)
-        self._set_thread(run.thread_id, follower.status if follower else status)
+        kept = self._kept[run.thread_id]
+        kept.runs[run.run_id] = replace(current, status=status, error=error, checkpoint=checkpoint, updated_at=now())
+        self._use(kept, status=thread_status(kept.active.status if kept.active else status))
         return True
 
     async def delete_run(self, run: Run) -> None:
-        self._runs.pop(run.run_id, None)
+        if (kept := self._kept.get(run.thread_id)) and (old := kept.runs.pop(run.run_id, None)):
+            self._grow(kept, -_size_of_run(old))
 
     async def claim(self, lease: Lease) -> bool:
         if lease.thread_id in self._leases:
@@ -135,6 +180,58 @@ class MemoryStore:
         del self._leases[lease.thread_id]
         return True
 
-    def _set_thread(self, thread_id: str, status: RunStatus) -> None:
-        if thread := self._threads.get(thread_id):
-            self._threads[thread_id] = replace(thread, status=thread_status(status), updated_at=now())
+    def _use(self, kept: _Kept, **changes: Any) -> None:
+        kept.thread = replace(kept.thread, **changes, updated_at=now())
+        self._kept[kept.thread.thread_id] = self._kept.pop(kept.thread.thread_id)
+
+    def _grow(self, kept: _Kept, size: int) -> None:
+        kept.size += size
+        self._records += size
+
+    def _forget(self, thread_id: str) -> None:
+        if kept := self._kept.pop(thread_id, None):
+            self._records -= kept.size
+        self._saver.delete_thread(thread_id)
+
+    def _on_growth(self) -> None:
+        try:
+            self._make_room(0)
+        except UnavailableError as error:
+            # Another try of the run would not find more room.
+            raise WorkflowError(str(error)) from None
+
+    def _make_room(self, size: int, *, threads: int = 0, besides: str | None = None) -> None:
+        """Raises UnavailableError where all that is kept is in use."""
+        more = self._forgettable(besides)
+        while self._full(size, threads):
+            if next(more, None) is None:
+                raise UnavailableError(
+                    f"the pod has no room for more conversations: it keeps {self._room.threads} of together "
+                    f"{self._room.size >> 20} MiB in memory, and all are in use; keep them in MongoDB (`state`)"
+                )
+
+    def _full(self, size: int, threads: int) -> bool:
+        too_large = self._saver.size + self._records + size > self._room.size
+        return too_large or len(self._kept) + threads > self._room.threads
+
+    def _forgettable(self, besides: str | None) -> Iterator[str]:
+        """Forgets something at each step: threads that nobody uses, then what others came from."""
+        for name in [name for name, kept in self._kept.items() if not kept.active and name != besides]:
+            if name in self._leases:
+                continue
+            self._forget(name)
+            yield name
+        for name, kept in list(self._kept.items()) if self._histories else ():
+            for run in [run for run in kept.runs.values() if not run.active]:
+                del kept.runs[run.run_id]
+                self._grow(kept, -_size_of_run(run))
+            self._saver.forget_history(name)
+            yield name
+
+
+def _size_of_run(run: Run) -> int:
+    return _size([run.request, run.metadata])
+
+
+def _size(value: Any) -> int:
+    return len(json.dumps(value)) + _OVERHEAD

@@ -127,12 +127,14 @@ async def of_runs_that_want_to_be_alone_one_is_added(store: Store) -> None:
 async def threads_that_wait_are_found_behind_those_that_are_held(store: Store) -> None:
     begin = now()
     for number in range(4):
+        await store.add_thread(Thread(f"t{number}"))
         await store.add_run(Run(f"r{number}", f"t{number}", REQUEST, created_at=begin + timedelta(seconds=number)))
     assert await store.waiting_threads(2, []) == ["t0", "t1"]
     assert await store.waiting_threads(2, ["t0", "t1", "t9"]) == ["t2", "t3"]
 
 
 async def a_run_keeps_the_checkpoint_it_ended_with(store: Store) -> None:
+    await store.add_thread(Thread("t1"))
     await store.add_run(run := Run("r1", "t1", REQUEST))
     started = await store.start_run(run, "token")
     await store.end_run(started or run, "success", None, "checkpoint")

@@ -95,8 +95,9 @@ def test_a_config_that_cannot_run_is_told_in_one_line(tmp_path, text, environmen
     assert (message in written) == (not environment)
 
 
-def test_a_setting_that_is_no_number_is_told_in_one_line(tmp_path):
-    with start(tmp_path, "{}", 1, APM_MAX_RUNS="many") as process:
+@pytest.mark.parametrize("value", ["many", "0", "-1", "inf", "nan"])
+def test_a_setting_that_is_no_number_is_told_in_one_line(tmp_path, value):
+    with start(tmp_path, "{}", 1, APM_MAX_RUNS=value) as process:
         _, err = process.communicate(timeout=DEADLINE)
     assert process.returncode == 1
-    assert err == "agent_runtime: APM_MAX_RUNS is 'many': set it to a number\n"
+    assert err == f"agent_runtime: APM_MAX_RUNS is '{value}': set it to a number from 1 on\n"
