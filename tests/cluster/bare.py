@@ -80,8 +80,7 @@ class Bare:
         machine.require_root("removing the cluster")
         with exclusive(_LOCK), step("removing the cluster"):
             self._remove()
-            with images.building():
-                builder.buildah().forget()
+            images.forget_builds()
 
     def load(self, reference: str, archive: Path) -> None:
         """Import an image archive, unless the node has the image."""

@@ -5,14 +5,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from cluster import gobuild, settings
-from cluster.builder import Builder
+from cluster.builder import Builder, buildah
 from cluster.errors import BuildError
-from cluster.lock import exclusive
+from cluster.lock import exclusive, exclusive_if_free
 from cluster.progress import step
 from cluster.rootfs import POSTGRES, PYTHON, PYTHON_BUILD, RootFileSystem
 from cluster.settings import REPOSITORY
@@ -129,7 +128,7 @@ def build(image: Image, builder: Builder) -> Built:
     archive = settings.read().images / f"{reference.rpartition('/')[2].replace(':', '-')}.tar"
     if not archive.exists():
         arguments = _base_arguments(image, builder)
-        with building():
+        with exclusive(_lock()):
             if not archive.exists():
                 with step(f"building image {image.name}"):
                     _build(image, reference, arguments, builder)
@@ -141,9 +140,15 @@ def build(image: Image, builder: Builder) -> Built:
     return Built(reference, archive)
 
 
-def building() -> AbstractContextManager[None]:
-    """Held while an image is built: one build at a time on a machine."""
-    return exclusive(settings.read().images / "build.lock")
+def forget_builds() -> None:
+    """Remove what building leaves outside of the cache, unless another process builds now."""
+    with exclusive_if_free(_lock()) as free:
+        if free:
+            buildah().forget()
+
+
+def _lock() -> Path:
+    return settings.read().images / "build.lock"
 
 
 def _prune(newest: Path) -> None:
@@ -160,7 +165,7 @@ def _base_arguments(image: Image, builder: Builder) -> dict[str, str]:
         return {}
     for base in image.bases.values():
         if not builder.has(base.reference):
-            with building(), step(f"building image {base.name}"):
+            with exclusive(_lock()), step(f"building image {base.name}"):
                 _build(base, base.reference, {}, builder)
     return {name: base.reference for name, base in image.bases.items()}
 
