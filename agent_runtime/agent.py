@@ -11,6 +11,7 @@ from uuid import NAMESPACE_URL, uuid5
 import structlog
 
 from agent_runtime import outbound
+from agent_runtime.auth.authenticator import Authenticator
 from agent_runtime.clients import Clients
 from agent_runtime.errors import CallError, ConflictError, UnavailableError
 from agent_runtime.metrics import Metrics
@@ -57,6 +58,7 @@ class Agent:
         self.material = Material.mounted(settings.tls_dir, settings.trust_dir) if config.tls else None
         self.clients = Clients(self.material)
         self.secrets = outbound.Secrets(settings.secrets_dir)
+        self.authenticator = Authenticator(config, settings, self.clients)
         self.graph = build_graph(config, self.clients, self.secrets)
         self.store = _store(config, settings, self.secrets)
         self.link = StateLink(self.store, self._begin, self.metrics)

@@ -47,6 +47,14 @@ class NotFoundError(AgentError):
     """There is no such thread, run or assistant."""
 
 
+class AuthenticationError(AgentError):
+    """A request does not prove who sends it."""
+
+
+class ForbiddenError(AgentError):
+    """The caller is known, but may not do this."""
+
+
 class ConflictError(AgentError):
     """The thread is busy, or exists already."""
 

@@ -53,6 +53,18 @@ class Metrics:
             registry=self.registry,
         )
         self._open = Gauge("apm_agent_http_requests_open", "HTTP requests being answered.", registry=self.registry)
+        self._authenticated = Counter(
+            "apm_agent_authenticated_requests",
+            "Requests whose caller is known, by what proved it.",
+            ["method"],
+            registry=self.registry,
+        )
+        self._refused = Counter(
+            "apm_agent_refused_requests",
+            "Requests that were refused for their caller, by status.",
+            ["code"],
+            registry=self.registry,
+        )
         self.loop_lag = Gauge(
             "apm_agent_event_loop_lag_seconds",
             "Time the event loop last took to answer.",
@@ -78,6 +90,14 @@ class Metrics:
     def request_ended(self, handler: str, code: int) -> None:
         """Counts a request."""
         self._requests.labels(handler, str(code)).inc()
+
+    def authenticated(self, method: str) -> None:
+        """Counts a request whose caller is known."""
+        self._authenticated.labels(method).inc()
+
+    def refused(self, code: int) -> None:
+        """Counts a request that was refused for its caller."""
+        self._refused.labels(str(code)).inc()
 
     def model_callback(self) -> AsyncCallbackHandler:
         """Counts the model calls of the graph it is given to."""

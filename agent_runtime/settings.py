@@ -11,7 +11,7 @@ from pathlib import Path
 
 from agent_runtime.errors import ConfigError
 from agent_runtime.spec.identity import TLS_DIR, TRUST_DIR
-from agent_runtime.spec.secret import SECRETS_DIR
+from agent_runtime.spec.secret import API_KEYS_DIR, SECRETS_DIR
 
 _LIBRARY_DEFAULTS = {
     # Nothing leaves the pod unasked.
@@ -31,6 +31,7 @@ class Settings:
 
     config_file: Path = Path("/etc/apm/agent.json")
     secrets_dir: Path = SECRETS_DIR
+    api_keys_dir: Path = API_KEYS_DIR
     tls_dir: Path = TLS_DIR
     trust_dir: Path = TRUST_DIR
     termination_log: Path = Path("/dev/termination-log")
@@ -73,6 +74,7 @@ class Settings:
         return cls(
             config_file=Path(env.get("APM_CONFIG", str(cls.config_file))),
             secrets_dir=Path(env.get("APM_SECRETS_DIR", str(cls.secrets_dir))),
+            api_keys_dir=Path(env.get("APM_API_KEYS_DIR", str(cls.api_keys_dir))),
             tls_dir=Path(env.get("APM_TLS_DIR", str(cls.tls_dir))),
             trust_dir=Path(env.get("APM_TRUST_DIR", str(cls.trust_dir))),
             termination_log=Path(env.get("APM_TERMINATION_LOG", str(cls.termination_log))),

@@ -18,6 +18,7 @@ from agent_runtime.runs.encode import dumps
 from agent_runtime.runs.request import RunRequest
 from agent_runtime.runs.stream import Translator
 from agent_runtime.spec.expression import ExpressionError
+from agent_runtime.state.records import shown
 
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
@@ -128,7 +129,8 @@ class Executor:
             if namespace and not request.stream_subgraphs and mode != "messages":
                 continue
             for name, payload in translator.translate(mode, data):
-                events.append("|".join((name, *namespace)) if request.stream_subgraphs else name, dumps(payload))
+                data_sent = dumps(payload).replace(run.thread_id.encode(), shown(run.thread_id).encode())
+                events.append("|".join((name, *namespace)) if request.stream_subgraphs else name, data_sent)
         return _finished(await self.graph.aget_state(thread_config(run.thread_id)))
 
     async def checkpoint(self, run: Run) -> str | None:

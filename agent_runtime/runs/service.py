@@ -14,14 +14,15 @@ from agent_runtime.errors import ConflictError, InputError, NotFoundError, Unava
 from agent_runtime.runs.encode import dumps
 from agent_runtime.runs.events import Event
 from agent_runtime.runs.executor import thread_config
-from agent_runtime.state.records import THREAD_ID, Run, Thread
+from agent_runtime.state.records import CALLER, OWN_PREFIX, THREAD_ID, Run, Thread, shown
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from langchain_core.runnables import RunnableConfig
     from langgraph.graph.state import CompiledStateGraph
 
+    from agent_runtime.auth.principal import Principal
     from agent_runtime.runs.request import RunRequest
     from agent_runtime.runs.worker import Worker
     from agent_runtime.state.store import Store
@@ -34,7 +35,7 @@ _KEYED_ATTEMPTS = 20
 """How often a failed run may be made again with one idempotency key; then its failure is the answer."""
 _TRIES = 10
 """Looks for a run that no client waits for any more, while it is just being taken, or the state is away."""
-TEMPORARY = "apm_temporary"
+TEMPORARY = OWN_PREFIX + "temporary"
 """Marks the thread of a stateless run in its metadata."""
 
 
@@ -42,6 +43,7 @@ TEMPORARY = "apm_temporary"
 class Caller:
     """What came with a request besides its body."""
 
+    principal: Principal
     hops: int = 0
     headers: dict[str, str] | None = None
     key: str | None = None
@@ -72,19 +74,22 @@ class RunService:
             self.check_input(request.command.update)
             body = request
         own = thread_id is None
-        thread = thread_id or str(uuid4())
-        if not re.fullmatch(THREAD_ID, thread):
-            raise InputError(f"the thread id {thread!r} is not valid: use letters, digits, dash, underscore and dot")
+        principal = caller.principal
+        thread = thread_id or principal.key(str(uuid4()))
+        if not re.fullmatch(THREAD_ID, shown(thread)):
+            raise InputError(
+                f"the thread id {shown(thread)!r} is not valid: use letters, digits, dash, underscore and dot"
+            )
         if own or request.if_not_exists == "create":
             temporary = own and request.on_completion != "keep"
-            await self.store.add_thread(Thread(thread, {TEMPORARY: True} if temporary else {}))
+            await self.store.add_thread(new_thread(thread, principal, {TEMPORARY: True} if temporary else {}))
         elif await self.store.thread(thread) is None:
-            raise NotFoundError(f"there is no thread {thread}: create it first, or set if_not_exists to create")
+            raise NotFoundError(f"there is no thread {shown(thread)}: create it first, or set if_not_exists to create")
         run_id, known = await self._by_key(thread, caller.key) if caller.key else (str(uuid4()), None)
         if known is not None:
             return known
         asked = {"body": body.model_dump(mode="json"), "hops": caller.hops, "headers": caller.headers or {}}
-        run = Run(run_id, thread, asked, metadata=dict(request.metadata))
+        run = Run(run_id, thread, asked, metadata=_told(request.metadata, principal), owner=principal.owner)
         if not await self.store.add_run(run, alone=request.multitask_strategy == "reject"):
             return await self.get(thread, run_id)
         self.worker.offer(thread)
@@ -107,7 +112,7 @@ class RunService:
         """
         run = await self.store.run(thread_id, run_id)
         if run is None:
-            raise NotFoundError(f"there is no run {run_id} in thread {thread_id}")
+            raise NotFoundError(f"there is no run {run_id} in thread {shown(thread_id)}")
         return run
 
     async def wait(self, run: Run) -> dict[str, Any]:
@@ -213,7 +218,7 @@ class RunService:
             InputError: The values do not fit the state, or LangGraph does not take them.
         """
         if await self.store.thread(thread_id) is None:
-            raise NotFoundError(f"there is no thread {thread_id}")
+            raise NotFoundError(f"there is no thread {shown(thread_id)}")
         fitting = self.check_input(values)
         async with self.worker.hold(thread_id):
             try:
@@ -231,10 +236,20 @@ class RunService:
             ConflictError: A run of it has not ended.
         """
         if await self.store.thread(thread_id) is None:
-            raise NotFoundError(f"there is no thread {thread_id}")
+            raise NotFoundError(f"there is no thread {shown(thread_id)}")
         if busy := await self.store.first_active(thread_id):
-            raise ConflictError(f"thread {thread_id} is busy with run {busy.run_id}: cancel it first")
+            raise ConflictError(f"thread {shown(thread_id)} is busy with run {busy.run_id}: cancel it first")
         await self.store.delete_thread(thread_id)
+
+
+def new_thread(key: str, principal: Principal, metadata: Mapping[str, Any]) -> Thread:
+    """A thread of a caller, kept under `key`."""
+    return Thread(key, _told(metadata, principal), owner=principal.owner)
+
+
+def _told(metadata: Mapping[str, Any], principal: Principal) -> dict[str, Any]:
+    """The metadata, with who made it; an anonymous caller is nobody to tell of."""
+    return {**metadata, **({CALLER: principal.description} if principal.method != "anonymous" else {})}
 
 
 def refuse_unfit(value: Any) -> Any:

@@ -19,7 +19,7 @@ from agent_runtime.runs.encode import dumps
 from agent_runtime.runs.events import EventLog
 from agent_runtime.runs.executor import Outcome
 from agent_runtime.runs.leases import LeaseWatch
-from agent_runtime.state.records import Lease, Run, RunStatus
+from agent_runtime.state.records import CALLER, Lease, Run, RunStatus, shown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -156,12 +156,12 @@ class Worker:
         while not await self._store.claim(lease):
             # A run is seen to have ended shortly before its thread is free.
             if time.monotonic() > deadline or await self._store.first_active(thread_id):
-                raise busy(thread_id)
+                raise busy(shown(thread_id))
             await asyncio.sleep(_SOON / 20)
         self._held[lease.token] = lease
         try:
             if await self._store.first_active(thread_id):
-                raise busy(thread_id)
+                raise busy(shown(thread_id))
             yield
         finally:
             held = self._held.pop(lease.token)
@@ -256,7 +256,8 @@ class Worker:
 
     async def _work(self, job: Job) -> None:
         run = job.run
-        with bound_contextvars(run_id=run.run_id, thread_id=run.thread_id), self._metrics.running():
+        caller = run.metadata.get(CALLER, {})
+        with bound_contextvars(run_id=run.run_id, thread_id=shown(run.thread_id), **caller), self._metrics.running():
             log.info("run started", attempt=run.attempt)
             begin = time.monotonic()
             outcome: Outcome | None

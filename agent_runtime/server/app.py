@@ -10,6 +10,7 @@ from starlette.middleware import Middleware
 
 from agent_runtime.errors import AgentError
 from agent_runtime.server import assistants, health, problems, runs, threads
+from agent_runtime.server.authentication import Authenticate
 from agent_runtime.server.intake import Intake, RefuseOverload
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def build_app(agent: Agent) -> Starlette:
         middleware=[
             Middleware(CountRequests, metrics=agent.metrics),
             Middleware(RefuseOverload, most=agent.settings.max_requests),
+            Middleware(Authenticate, authenticator=agent.authenticator, metrics=agent.metrics),
         ],
         exception_handlers={
             AgentError: problems.on_agent_error,

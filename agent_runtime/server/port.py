@@ -43,6 +43,8 @@ def port_config(agent: Agent) -> uvicorn.Config:
         h11_max_incomplete_event_size=_HEAD_BYTES,
         access_log=False,
         server_header=False,
+        # Who calls is bound to the context: nothing of one request may be seen by the next on its connection.
+        reset_contextvars=True,
         timeout_graceful_shutdown=int(settings.drain_timeout),
         ssl_context_factory=(lambda *_: context) if context else None,
     )

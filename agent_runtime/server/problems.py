@@ -10,7 +10,15 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from agent_runtime.errors import AgentError, ConflictError, InputError, NotFoundError, UnavailableError
+from agent_runtime.errors import (
+    AgentError,
+    AuthenticationError,
+    ConflictError,
+    ForbiddenError,
+    InputError,
+    NotFoundError,
+    UnavailableError,
+)
 from agent_runtime.runs.encode import dumps
 
 if TYPE_CHECKING:
@@ -21,6 +29,8 @@ log = structlog.get_logger()
 _STATUS: dict[type[AgentError], HTTPStatus] = {
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
+    AuthenticationError: HTTPStatus.UNAUTHORIZED,
+    ForbiddenError: HTTPStatus.FORBIDDEN,
     InputError: HTTPStatus.UNPROCESSABLE_ENTITY,
     UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }

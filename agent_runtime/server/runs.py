@@ -15,7 +15,8 @@ from agent_runtime.runs.encode import dumps
 from agent_runtime.runs.request import RunRequest
 from agent_runtime.server.assistants import check_id
 from agent_runtime.server.follow import FollowingResponse
-from agent_runtime.server.wire import agent_of, caller, key_problem, number, read, reply, whole
+from agent_runtime.server.wire import ThreadRoute, agent_of, caller, number, read, refuse_own_names, reply, whole
+from agent_runtime.state.records import shown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -53,7 +54,7 @@ async def list_runs(request: Request) -> Response:
     if status is not None and status not in _STATUSES:
         raise InputError(f"the query parameter status must be one of {', '.join(sorted(_STATUSES))}")
     if await agent.runs.store.thread(thread_id) is None:
-        raise NotFoundError(f"there is no thread {thread_id}")
+        raise NotFoundError(f"there is no thread {shown(thread_id)}")
     limit, offset = number(request, "limit", 10, 1000), number(request, "offset", 0, 1_000_000)
     found = await agent.runs.store.runs(thread_id, status, limit, offset)
     return reply([describe(agent, run) for run in found])
@@ -93,7 +94,7 @@ def describe(agent: Agent, run: Run) -> dict[str, Any]:
     """A run as langgraph-sdk's `Run`; `error` says why it failed."""
     return {
         "run_id": run.run_id,
-        "thread_id": run.thread_id,
+        "thread_id": shown(run.thread_id),
         "assistant_id": agent.assistant_id,
         "status": run.status,
         "metadata": run.metadata,
@@ -107,7 +108,7 @@ def describe(agent: Agent, run: Run) -> dict[str, Any]:
 async def _submit(request: Request) -> tuple[Run, RunRequest]:
     agent, asked = agent_of(request), await read(request, RunRequest)
     check_id(agent, asked.assistant_id)
-    key_problem(asked.metadata)
+    refuse_own_names(asked.metadata)
     if agent.draining and not agent.store.durable:
         raise UnavailableError("the pod is about to end: send the request to another one")
     return await agent.runs.submit(request.path_params.get("thread_id"), asked, caller(request)), asked
@@ -191,7 +192,7 @@ async def _with_pauses(events: AsyncIterator[Any], limit: float) -> AsyncIterato
 
 
 def _location(run: Run, action: str | None = None) -> dict[str, str]:
-    path = f"/threads/{run.thread_id}/runs/{run.run_id}"
+    path = f"/threads/{shown(run.thread_id)}/runs/{run.run_id}"
     return {"content-location": path, **({"location": f"{path}/{action}"} if action else {})}
 
 
@@ -200,13 +201,13 @@ routes = [
     Route("/runs", create_run, methods=["POST"]),
     Route("/runs/wait", wait_run, methods=["POST"]),
     Route("/runs/stream", stream_run, methods=["POST"]),
-    Route(_IN_THREAD, create_run, methods=["POST"]),
-    Route(_IN_THREAD, list_runs, methods=["GET"]),
-    Route(_IN_THREAD + "/wait", wait_run, methods=["POST"]),
-    Route(_IN_THREAD + "/stream", stream_run, methods=["POST"]),
-    Route(_IN_THREAD + "/{run_id}", get_run, methods=["GET"]),
-    Route(_IN_THREAD + "/{run_id}", delete_run, methods=["DELETE"]),
-    Route(_IN_THREAD + "/{run_id}/join", join_run, methods=["GET"]),
-    Route(_IN_THREAD + "/{run_id}/stream", join_stream, methods=["GET"]),
-    Route(_IN_THREAD + "/{run_id}/cancel", cancel_run, methods=["POST"]),
+    ThreadRoute(_IN_THREAD, create_run, methods=["POST"]),
+    ThreadRoute(_IN_THREAD, list_runs, methods=["GET"]),
+    ThreadRoute(_IN_THREAD + "/wait", wait_run, methods=["POST"]),
+    ThreadRoute(_IN_THREAD + "/stream", stream_run, methods=["POST"]),
+    ThreadRoute(_IN_THREAD + "/{run_id}", get_run, methods=["GET"]),
+    ThreadRoute(_IN_THREAD + "/{run_id}", delete_run, methods=["DELETE"]),
+    ThreadRoute(_IN_THREAD + "/{run_id}/join", join_run, methods=["GET"]),
+    ThreadRoute(_IN_THREAD + "/{run_id}/stream", join_stream, methods=["GET"]),
+    ThreadRoute(_IN_THREAD + "/{run_id}/cancel", cancel_run, methods=["POST"]),
 ]

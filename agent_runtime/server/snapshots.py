@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph.types import StateSnapshot
 
+from agent_runtime.state.records import shown
+
 if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
     from langgraph.types import PregelTask
@@ -29,7 +31,7 @@ def checkpoint(config: RunnableConfig, thread_id: str) -> dict[str, Any]:
     """A `Checkpoint`."""
     configurable = config.get("configurable", {})
     return {
-        "thread_id": thread_id,
+        "thread_id": shown(thread_id),
         "checkpoint_ns": configurable.get("checkpoint_ns", ""),
         "checkpoint_id": configurable.get("checkpoint_id"),
         "checkpoint_map": configurable.get("checkpoint_map") or {},

@@ -13,9 +13,19 @@ from starlette.routing import Route
 from agent_runtime.errors import ConflictError, NotFoundError
 from agent_runtime.runs.executor import thread_config
 from agent_runtime.runs.request import CheckpointRef
+from agent_runtime.runs.service import new_thread
 from agent_runtime.server.snapshots import checkpoint, snapshot
-from agent_runtime.server.wire import Body, agent_of, key_problem, read, reply
-from agent_runtime.state.records import THREAD_ID, Thread, ThreadQuery, ThreadStatus
+from agent_runtime.server.wire import (
+    Body,
+    ThreadRoute,
+    agent_of,
+    key_problem,
+    principal_of,
+    read,
+    refuse_own_names,
+    reply,
+)
+from agent_runtime.state.records import THREAD_ID, Thread, ThreadQuery, ThreadStatus, shown
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -64,13 +74,15 @@ class History(Body):
 
 
 async def create_thread(request: Request) -> Response:
-    agent, body = agent_of(request), await read(request, NewThread)
-    key_problem(body.metadata)
-    thread = Thread(body.thread_id or str(uuid4()), body.metadata)
+    agent, body, caller = agent_of(request), await read(request, NewThread), principal_of(request)
+    refuse_own_names(body.metadata)
+    thread = new_thread(caller.key(body.thread_id or str(uuid4())), caller, body.metadata)
     store = agent.runs.store
     if not await store.add_thread(thread):
         if body.if_exists == "raise":
-            raise ConflictError(f"thread {thread.thread_id} exists: use another id, or set if_exists to do_nothing")
+            raise ConflictError(
+                f"thread {shown(thread.thread_id)} exists: use another id, or set if_exists to do_nothing"
+            )
         thread = await _thread(agent, thread.thread_id)
     return reply(await describe(agent, thread))
 
@@ -78,14 +90,22 @@ async def create_thread(request: Request) -> Response:
 async def search_threads(request: Request) -> Response:
     agent, body = agent_of(request), await read(request, Search)
     key_problem(body.metadata)
+    caller = principal_of(request)
     query = ThreadQuery(
-        body.metadata, body.ids, body.status, body.limit, body.offset, body.sort_by, body.sort_order == "desc"
+        body.metadata,
+        tuple(caller.key(each) for each in body.ids),
+        body.status,
+        caller.owner,
+        body.limit,
+        body.offset,
+        body.sort_by,
+        body.sort_order == "desc",
     )
     threads = await agent.runs.store.threads(query)
     if body.select is None or "values" in body.select or "interrupts" in body.select:
         found = [await describe(agent, thread) for thread in threads]
     else:
-        found = [asdict(thread) for thread in threads]
+        found = [_plain(thread) for thread in threads]
     names = set(body.select or ())
     return reply([{name: one[name] for name in one if name in names} for one in found] if names else found)
 
@@ -97,7 +117,7 @@ async def get_thread(request: Request) -> Response:
 
 async def update_thread(request: Request) -> Response:
     agent, body = agent_of(request), await read(request, Metadata)
-    key_problem(body.metadata)
+    refuse_own_names(body.metadata)
     thread = await agent.runs.store.update_thread(request.path_params["thread_id"], body.metadata)
     if thread is None:
         raise _missing(request.path_params["thread_id"])
@@ -153,7 +173,13 @@ async def describe(agent: Agent, thread: Thread) -> dict[str, Any]:
     """A thread with the values of its newest checkpoint."""
     state = await agent.graph.aget_state(thread_config(thread.thread_id))
     interrupts = {task.id: list(task.interrupts) for task in state.tasks if task.interrupts}
-    return {**asdict(thread), "values": state.values or None, "interrupts": interrupts}
+    return {**_plain(thread), "values": state.values or None, "interrupts": interrupts}
+
+
+def _plain(thread: Thread) -> dict[str, Any]:
+    fields = asdict(thread)
+    del fields["owner"]
+    return fields | {"thread_id": shown(thread.thread_id)}
 
 
 async def _thread(agent: Agent, thread_id: str) -> Thread:
@@ -164,18 +190,18 @@ async def _thread(agent: Agent, thread_id: str) -> Thread:
 
 
 def _missing(thread_id: str) -> NotFoundError:
-    return NotFoundError(f"there is no thread {thread_id}")
+    return NotFoundError(f"there is no thread {shown(thread_id)}")
 
 
 routes = [
     Route("/threads", create_thread, methods=["POST"]),
     Route("/threads/search", search_threads, methods=["POST"]),
-    Route("/threads/{thread_id}", get_thread, methods=["GET"]),
-    Route("/threads/{thread_id}", update_thread, methods=["PATCH"]),
-    Route("/threads/{thread_id}", delete_thread, methods=["DELETE"]),
-    Route("/threads/{thread_id}/state", get_state, methods=["GET"]),
-    Route("/threads/{thread_id}/state", update_state, methods=["POST"]),
-    Route("/threads/{thread_id}/state/checkpoint", get_state_at, methods=["POST"]),
-    Route("/threads/{thread_id}/state/{checkpoint_id}", get_state, methods=["GET"]),
-    Route("/threads/{thread_id}/history", get_history, methods=["POST"]),
+    ThreadRoute("/threads/{thread_id}", get_thread, methods=["GET"]),
+    ThreadRoute("/threads/{thread_id}", update_thread, methods=["PATCH"]),
+    ThreadRoute("/threads/{thread_id}", delete_thread, methods=["DELETE"]),
+    ThreadRoute("/threads/{thread_id}/state", get_state, methods=["GET"]),
+    ThreadRoute("/threads/{thread_id}/state", update_state, methods=["POST"]),
+    ThreadRoute("/threads/{thread_id}/state/checkpoint", get_state_at, methods=["POST"]),
+    ThreadRoute("/threads/{thread_id}/state/{checkpoint_id}", get_state, methods=["GET"]),
+    ThreadRoute("/threads/{thread_id}/history", get_history, methods=["POST"]),
 ]

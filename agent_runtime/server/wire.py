@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import orjson
 from pydantic import BaseModel, ConfigDict
 from starlette.responses import Response
+from starlette.routing import Route
 
 from agent_runtime.errors import InputError
 from agent_runtime.plain import DEEPEST, deeper
 from agent_runtime.runs.encode import dumps
 from agent_runtime.runs.service import Caller
+from agent_runtime.state.records import OWN_PREFIX
 from agent_runtime.workflow.peer import HOPS_HEADER, MAX_HOPS
 
 if TYPE_CHECKING:
     from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
     from agent_runtime.agent import Agent
+    from agent_runtime.auth.principal import Principal
     from agent_runtime.server.intake import Intake
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -42,6 +46,22 @@ def agent_of(request: Request) -> Agent:
     """The agent that this server serves."""
     agent: Agent = request.app.state.agent
     return agent
+
+
+def principal_of(request: Request) -> Principal:
+    """Who sends the request."""
+    principal: Principal = request.state.principal
+    return principal
+
+
+class ThreadRoute(Route):
+    """A path of one thread. Handlers find its key in place of the id, and so no thread but the caller's own."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request."""
+        given = scope["path_params"]["thread_id"]
+        scope["path_params"]["thread_id"] = scope["state"]["principal"].key(given)
+        await super().handle(scope, receive, send)
 
 
 def reply(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
@@ -76,7 +96,7 @@ def caller(request: Request) -> Caller:
     passed = {
         name: value for name, form in _PASSED_ON.items() if form.fullmatch(value := request.headers.get(name, ""))
     }
-    return Caller(count, passed, request.headers.get("idempotency-key"))
+    return Caller(principal_of(request), count, passed, request.headers.get("idempotency-key"))
 
 
 def number(request: Request, name: str, default: int, largest: int) -> int:
@@ -90,6 +110,13 @@ def number(request: Request, name: str, default: int, largest: int) -> int:
 def whole(text: str | None) -> int | None:
     """A number of up to nine digits, or None if the text is something else."""
     return int(text) if text and _DIGITS.fullmatch(text) else None
+
+
+def refuse_own_names(metadata: dict[str, Any]) -> None:
+    """Refuses metadata that only the runtime writes, and what `key_problem` refuses."""
+    key_problem(metadata)
+    if taken := sorted(name for name in metadata if name.startswith(OWN_PREFIX)):
+        raise InputError(f"`metadata` can't have the name {taken[0]!r}: names that begin with {OWN_PREFIX} are taken")
 
 
 def key_problem(metadata: dict[str, Any]) -> None:

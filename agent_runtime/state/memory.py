@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_runtime.errors import UnavailableError, WorkflowError, busy
 from agent_runtime.state.memory_saver import MemorySaver
-from agent_runtime.state.records import Lease, Run, RunStatus, Thread, ThreadQuery, now, thread_status
+from agent_runtime.state.records import Lease, Run, RunStatus, Thread, ThreadQuery, now, shown, thread_status
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -87,6 +87,7 @@ class MemoryStore:
             for kept in self._kept.values()
             if (not query.ids or kept.thread.thread_id in query.ids)
             and query.status in {None, kept.thread.status}
+            and query.owner in {None, kept.thread.owner}
             and query.metadata.items() <= kept.thread.metadata.items()
         ]
         found.sort(key=lambda thread: getattr(thread, query.sort_by), reverse=query.descending)
@@ -113,7 +114,7 @@ class MemoryStore:
         if kept is None or run.run_id in kept.runs:
             return False
         if alone and kept.active:
-            raise busy(run.thread_id)
+            raise busy(shown(run.thread_id))
         size = _size_of_run(run)
         self._make_room(size, besides=run.thread_id)
         kept.runs[run.run_id] = run

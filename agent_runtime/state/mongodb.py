@@ -17,7 +17,18 @@ from pymongo import ASCENDING, DESCENDING, AsyncMongoClient, MongoClient, Return
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from agent_runtime.errors import UnavailableError, busy
-from agent_runtime.state.records import ACTIVE, Lease, Run, RunStatus, Thread, ThreadQuery, now, thread_status
+from agent_runtime.state.records import (
+    ACTIVE,
+    ANONYMOUS,
+    Lease,
+    Run,
+    RunStatus,
+    Thread,
+    ThreadQuery,
+    now,
+    shown,
+    thread_status,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
@@ -48,6 +59,7 @@ class MongoStore:
             db = self._db
             await db["threads"].create_index([("agent", ASCENDING), ("updated_at", ASCENDING)])
             await db["threads"].create_index([("agent", ASCENDING), ("created_at", DESCENDING)])
+            await db["threads"].create_index([("agent", ASCENDING), ("owner", ASCENDING), ("created_at", DESCENDING)])
             await db["runs"].create_index([("agent", ASCENDING), ("status", ASCENDING), ("created_at", ASCENDING)])
             await db["runs"].create_index([("thread", ASCENDING), ("created_at", DESCENDING)])
             await db["runs"].create_index([("alone", ASCENDING)], unique=True, sparse=True)
@@ -79,6 +91,9 @@ class MongoStore:
             wanted["_id"] = {"$in": [self._key(name) for name in query.ids]}
         if query.status:
             wanted["status"] = query.status
+        if query.owner:
+            # Threads of an older release have no owner.
+            wanted["owner"] = {"$in": [ANONYMOUS, None]} if query.owner == ANONYMOUS else query.owner
         order = [(query.sort_by, DESCENDING if query.descending else ASCENDING)]
         async with _answering():
             found = self._db["threads"].find(wanted, sort=order, skip=query.offset, limit=query.limit)
@@ -115,12 +130,12 @@ class MongoStore:
         document["request"] = json.dumps(run.request)
         if alone:
             if await self.first_active(run.thread_id):
-                raise busy(run.thread_id)
+                raise busy(shown(run.thread_id))
             # Of two that look at the same time the unique index lets one in.
             document["alone"] = key
         if not await self._insert("runs", document):
             if alone and await self.run(run.thread_id, run.run_id) is None:
-                raise busy(run.thread_id)
+                raise busy(shown(run.thread_id))
             return False
         await self._set_thread(run.thread_id, run.status)
         return True
@@ -289,7 +304,7 @@ def _reason(error: PyMongoError) -> str:
 def _thread(document: dict[str, Any] | None) -> Thread | None:
     if document is None:
         return None
-    return Thread(**{name: document[name] for name in Thread.__dataclass_fields__})
+    return Thread(**{name: document[name] for name in Thread.__dataclass_fields__ if name in document})
 
 
 def _run(document: dict[str, Any] | None) -> Run | None:

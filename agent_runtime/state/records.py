@@ -9,6 +9,17 @@ from typing import Any, Literal
 THREAD_ID = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$"
 """Thread ids that clients may choose; they end up in headers, logs and idempotency keys."""
 
+ANONYMOUS = "anonymous"
+"""Owner of what nobody in particular made."""
+
+OWN_PREFIX = "apm_"
+"""Begins the names in metadata that clients can't write."""
+CALLER = OWN_PREFIX + "caller"
+"""Tells in the metadata of threads and runs who made them."""
+
+OWNER_END = "~"
+"""Ends the part of a thread's key that stands for its owner; no thread id has it."""
+
 RunStatus = Literal["pending", "running", "error", "success", "timeout", "interrupted"]
 ThreadStatus = Literal["idle", "busy", "interrupted", "error"]
 
@@ -34,12 +45,18 @@ def thread_status(run: RunStatus) -> ThreadStatus:
     return _THREAD_STATUS[run]
 
 
+def shown(key: str) -> str:
+    """The id that a thread's owner knows it by."""
+    return key.partition(OWNER_END)[2] or key
+
+
 @dataclass(frozen=True)
 class Thread:
-    """A conversation."""
+    """A conversation. `thread_id` is its key, see `Principal.key`."""
 
     thread_id: str
     metadata: dict[str, Any] = field(default_factory=dict)
+    owner: str = ANONYMOUS
     status: ThreadStatus = "idle"
     created_at: datetime = field(default_factory=now)
     updated_at: datetime = field(default_factory=now)
@@ -53,6 +70,7 @@ class Run:
     thread_id: str
     request: dict[str, Any]
     metadata: dict[str, Any] = field(default_factory=dict)
+    owner: str = ANONYMOUS
     status: RunStatus = "pending"
     attempt: int = 0
     lease: str = ""
@@ -80,11 +98,12 @@ class Lease:
 
 @dataclass(frozen=True)
 class ThreadQuery:
-    """Which threads to list."""
+    """Which threads to list; without `owner`, those of all callers."""
 
     metadata: dict[str, Any] = field(default_factory=dict)
     ids: tuple[str, ...] = ()
     status: ThreadStatus | None = None
+    owner: str | None = None
     limit: int = 10
     offset: int = 0
     sort_by: Literal["thread_id", "status", "created_at", "updated_at"] = "created_at"

@@ -32,7 +32,7 @@ class Material:
 
     def stamp(self) -> Stamp:
         """Differs once any of the files does."""
-        return tuple(_stamp(file) for file in (self.certificate, self.key, *self.authorities))
+        return tuple(file_stamp(file) for file in (self.certificate, self.key, *self.authorities))
 
     def bundle(self) -> str:
         """The certificates of all authorities; a file that is not there adds none."""
@@ -105,7 +105,8 @@ def _loaded(context: ssl.SSLContext, material: Material) -> ssl.SSLContext:
     return context
 
 
-def _stamp(file: Path) -> tuple[int, int, int] | None:
+def file_stamp(file: Path) -> tuple[int, int, int] | None:
+    """Differs once the file does; None while there is none."""
     try:
         found = file.stat()
     except OSError:

@@ -39,6 +39,17 @@ async def threads_are_found_and_sorted(store: Store) -> None:
     assert await store.threads(ThreadQuery(status="busy")) == []
 
 
+async def threads_are_found_by_owner(store: Store) -> None:
+    await store.add_thread(Thread("t1", owner="apiKey|alice"))
+    await store.add_thread(Thread("t2"))
+    for owner, expected in {"apiKey|alice": ["t1"], "anonymous": ["t2"], "apiKey|bob": []}.items():
+        assert [t.thread_id for t in await store.threads(ThreadQuery(owner=owner))] == expected
+    assert len(await store.threads(ThreadQuery())) == 2
+    stored = await store.thread("t1")
+    assert stored is not None
+    assert stored.owner == "apiKey|alice"
+
+
 async def metadata_is_merged(store: Store) -> None:
     await store.add_thread(Thread("t1", {"a": 1, "b": 1}))
     changed = await store.update_thread("t1", {"b": 2, "c": 3})
@@ -177,6 +188,7 @@ async def idle_threads_are_found(store: Store) -> None:
 CASES = [
     a_thread_is_added_once,
     threads_are_found_and_sorted,
+    threads_are_found_by_owner,
     metadata_is_merged,
     a_run_is_added_once_and_makes_its_thread_busy,
     a_run_goes_its_way,

@@ -1,0 +1,1 @@
+"""Who calls an agent, and what proves it."""
