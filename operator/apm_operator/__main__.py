@@ -8,6 +8,7 @@ import gc
 import sys
 
 from apm_operator import settings, telemetry
+from apm_operator.audit import arguments
 from apm_operator.errors import SettingsError
 
 _EPILOG = """All settings come from the environment: KUBECONFIG, APM_WATCH_NAMESPACES, APM_RUNTIME_IMAGE,
@@ -20,16 +21,28 @@ read would end every list and watch, and with them the operator for everybody.""
 
 
 def main() -> int:
-    """Run the operator until it is told to end.
+    """Run the operator until it is told to end, or a command.
 
     Returns:
-        The exit status: 0 after a signal, 1 where it must be started anew, 2 for wrong settings.
+        The exit status: 0 after a signal, 1 where it must be started anew, 2 for wrong settings; that of the command.
     """
-    argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog="apm_operator",
-        description="Kubernetes operator that runs LangGraph agents.",
+        description="Kubernetes operator that runs LangGraph agents. Without a command it runs as the operator.",
         epilog=_EPILOG,
-    ).parse_args()
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    audit = "tell what agents can reach, may do and read, and where that leaves the baseline"
+    arguments.add_arguments(commands.add_parser("audit", help=audit, description=f"{audit.capitalize()}."))
+    given = parser.parse_args()
+    if given.command == "audit":
+        from apm_operator.audit import command  # noqa: PLC0415  the operator does without it
+
+        return command.run(given)
+    return _operate()
+
+
+def _operate() -> int:
     try:
         chosen = settings.read()
     except SettingsError as error:

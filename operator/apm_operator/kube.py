@@ -109,8 +109,8 @@ class Kube:
         options = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
         await self._write("delete", resource, resource.path(namespace, name), _encode(options))
 
-    async def get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
-        """Read an object."""
+    async def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any]:
+        """Read an object; `namespace=None` where its kind belongs to no namespace."""
         return await self._call("get", resource, resource.path(namespace, name))
 
     async def pages(

@@ -12,6 +12,7 @@ from collections.abc import Callable
 
 import aiohttp
 import structlog
+import yaml
 from kubernetes.aio import config
 from kubernetes.aio.client.configuration import Configuration
 
@@ -24,8 +25,8 @@ _PAUSE_SECONDS = 10.0
 _log = structlog.stdlib.get_logger(__name__)
 
 
-async def configuration(kubeconfig: str) -> Configuration:
-    """Where the API server is and how to prove who we are.
+async def configuration(kubeconfig: str, context: str | None = None) -> Configuration:
+    """Where the API server is and how to prove who we are; without a context, the kubeconfig's current one.
 
     Raises:
         SettingsError: neither the kubeconfig nor the pod's service account can be used.
@@ -34,15 +35,24 @@ async def configuration(kubeconfig: str) -> Configuration:
     try:
         if kubeconfig:
             await config.load_kube_config(  # type: ignore[no-untyped-call]
-                config_file=kubeconfig, client_configuration=found
+                config_file=kubeconfig, context=context, client_configuration=found
             )
         else:
             config.load_incluster_config(client_configuration=found)  # type: ignore[no-untyped-call]
-    except (config.ConfigException, OSError) as error:
+    except (config.ConfigException, OSError, yaml.YAMLError) as error:
         where = f"KUBECONFIG={kubeconfig!r}" if kubeconfig else "The pod's service account"
         hint = "" if kubeconfig else "; outside of a pod, set KUBECONFIG"
         raise SettingsError(f"{where} can't be used: {error}{hint}") from error
     return found
+
+
+def current_namespace(kubeconfig: str, context: str | None = None) -> str:
+    """The namespace of a context, as kubectl takes it where none is named."""
+    if not kubeconfig:
+        return "default"
+    contexts, current = config.list_kube_config_contexts(config_file=kubeconfig)  # type: ignore[no-untyped-call]
+    chosen = next((each for each in contexts if each["name"] == context), current)
+    return str((chosen.get("context") or {}).get("namespace") or "default")
 
 
 class Credentials:

@@ -9,6 +9,7 @@ import yaml
 from agent_runtime.spec.checks import check
 from apm_operator import conditions
 from apm_operator.api.agentdeployment import AgentDeploymentSpec
+from apm_operator.audit.baseline import CHECKS
 from cluster.settings import REPOSITORY
 from docs import reference
 
@@ -50,6 +51,12 @@ def test_every_make_target_is_explained():
     targets = set(re.findall(r"^([a-z0-9-]+):.*##", (REPOSITORY / "Makefile").read_text(), re.MULTILINE))
     text = (REPOSITORY / "docs" / "development.md").read_text()
     assert set(re.findall(r"`make ([a-z-]+)`", text)) <= targets
+
+
+def test_the_baseline_of_the_audit_is_explained():
+    rows = re.findall(r"^\| `([a-z-]+)` \| (.*) \|$", (REPOSITORY / "docs" / "audit.md").read_text(), re.MULTILINE)
+    expected = [(check.id, check.expects) for check in CHECKS]
+    assert [row for row in rows if row[0] in {check.id for check in CHECKS}] == expected
 
 
 def test_the_reference_is_in_step():
