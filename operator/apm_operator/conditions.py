@@ -27,11 +27,16 @@ FORBIDDEN: Final = "Forbidden"
 NAME_TAKEN: Final = "NameTaken"
 API_ERROR: Final = "ApiError"
 
+NETWORK_READY: Final = "NetworkReady"
+TARGETS_KNOWN: Final = "TargetsKnown"
+TARGETS_UNKNOWN: Final = "TargetsUnknown"
+
 QUIET_REASONS = frozenset({PROGRESSING, ROLLING_OUT})
 """Reasons that come and go with every change: no Event is worth them."""
 NORMAL_REASONS = frozenset({READY, SUSPENDED})
 
 _MESSAGE_LIMIT = 2048
+_OF_VERDICT = frozenset({"Ready", "Reconciling", "Stalled"})
 
 Truth = Literal["True", "False", "Unknown"]
 
@@ -69,26 +74,54 @@ class Verdict:
         return cls("Unknown", reason, message, "Reconciling")
 
 
+@dataclass(frozen=True, slots=True)
+class Aspect:
+    """A condition beside those of the verdict, which does not touch them."""
+
+    kind: str
+    truth: Truth
+    reason: str
+    message: str
+
+
 def conditions(
-    verdict: Verdict, *, generation: int, now: str, before: Iterable[Mapping[str, Any]] = ()
+    verdict: Verdict,
+    aspects: Iterable[Aspect] = (),
+    *,
+    generation: int,
+    now: str,
+    before: Iterable[Mapping[str, Any]] = (),
 ) -> list[dict[str, Any]]:
-    """The status' conditions; `lastTransitionTime` is `now` only where a condition's status is new."""
+    """The status' conditions; `lastTransitionTime` is `now` only where a condition's status is new.
+
+    An aspect that was told before and is not among `aspects` stays as it was.
+    """
     old = {condition["type"]: condition for condition in before}
-    wanted: list[tuple[str, str]] = [("Ready", verdict.ready)]
+    wanted = [Aspect("Ready", verdict.ready, verdict.reason, verdict.message)]
     if verdict.work:
-        wanted.append((verdict.work, "True"))
+        wanted.append(Aspect(verdict.work, "True", verdict.reason, verdict.message))
+    wanted += aspects
+    told = {aspect.kind for aspect in wanted} | _OF_VERDICT
     return [
         {
-            "type": kind,
-            "status": status,
-            "reason": verdict.reason,
-            "message": verdict.message[:_MESSAGE_LIMIT],
+            "type": aspect.kind,
+            "status": aspect.truth,
+            "reason": aspect.reason,
+            "message": aspect.message[:_MESSAGE_LIMIT],
             "observedGeneration": generation,
-            "lastTransitionTime": old[kind]["lastTransitionTime"]
-            if kind in old and old[kind].get("status") == status
+            "lastTransitionTime": old[aspect.kind]["lastTransitionTime"]
+            if aspect.kind in old and old[aspect.kind].get("status") == aspect.truth
             else now,
         }
-        for kind, status in wanted
+        for aspect in wanted
+    ] + [dict(condition) for kind, condition in old.items() if kind not in told]
+
+
+def new_troubles(aspects: Iterable[Aspect], before: Iterable[Mapping[str, Any]]) -> list[Aspect]:
+    """The aspects that are not in order in a way that has not been told yet."""
+    told = {(c.get("type"), c.get("message")) for c in before}
+    return [
+        each for each in aspects if each.truth == "False" and (each.kind, each.message[:_MESSAGE_LIMIT]) not in told
     ]
 
 

@@ -52,12 +52,23 @@ DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
 DISRUPTION_BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
+NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
 PODS = Resource("", "v1", "pods", "Pod")
 SECRETS = Resource("", "v1", "secrets", "Secret")
 LEASES = Resource("coordination.k8s.io", "v1", "leases", "Lease")
+ENDPOINT_SLICES = Resource("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice")
 EVENTS = Resource("events.k8s.io", "v1", "events", "Event")
 
-CHILDREN = (SERVICE_ACCOUNTS, ROLES, ROLE_BINDINGS, CONFIG_MAPS, SERVICES, DEPLOYMENTS, DISRUPTION_BUDGETS)
+CHILDREN = (
+    SERVICE_ACCOUNTS,
+    ROLES,
+    ROLE_BINDINGS,
+    CONFIG_MAPS,
+    SERVICES,
+    NETWORK_POLICIES,
+    DEPLOYMENTS,
+    DISRUPTION_BUDGETS,
+)
 """What an agent can consist of."""
 WATCHED = (AGENTS, *CHILDREN, PODS)
 BY_KIND = {resource.kind: resource for resource in WATCHED}

@@ -25,6 +25,8 @@ from apm_operator.reconcile.events import Events
 from apm_operator.reconcile.plan import Images
 from apm_operator.reconcile.prober import HttpProber
 from apm_operator.reconcile.secrets import Secrets
+from apm_operator.reconcile.services import Services
+from apm_operator.reconcile.surroundings import Neighbours
 from apm_operator.settings import Settings
 from apm_operator.watches import WatchMonitor
 
@@ -46,6 +48,7 @@ class Operator:
         self._cache = Cache()
         self._queue = WorkQueue(asyncio.get_running_loop())
         self._secrets = Secrets(kube)
+        self._services = Services(kube)
         self._prober = HttpProber()
         self._leader = Leader(kube, settings.operator_namespace, settings.lease_name, settings.identity)
         self._monitor: WatchMonitor | None = None
@@ -57,6 +60,7 @@ class Operator:
                 kube=kube,
                 cache=self._cache,
                 secrets=self._secrets,
+                neighbours=Neighbours(settings.network, self._cache.calls, self._secrets, self._services),
                 events=Events(kube, settings.identity),
                 prober=self._prober,
                 images=Images(settings.runtime_image, settings.runtime_image_pull_policy),
@@ -95,7 +99,8 @@ class Operator:
                 # Before the watches: their own lists beside ours would take the memory twice.
                 await self._controller.fill()
                 group.create_task(self._controller.run())
-                group.create_task(self._secrets.poll(self._settings.secret_poll_seconds, self._controller.wake))
+                for referred in (self._secrets, self._services):
+                    group.create_task(referred.poll(self._settings.secret_poll_seconds, self._controller.wake))
                 group.create_task(self._watch())
 
     async def _watch(self) -> None:

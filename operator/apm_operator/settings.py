@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from apm_operator import network
 from apm_operator.errors import SettingsError
+from apm_operator.network import ClusterNetwork
 
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _PULL_POLICIES = ("Always", "IfNotPresent", "Never")
@@ -29,8 +31,9 @@ class Settings:
         grantable: JSON list of what agents may be granted in the Kubernetes API.
         identity: this process's name in the lease and in Events.
         resync_seconds: how often every agent is looked at although nothing has changed.
-        secret_poll_seconds: how often the Secrets that agents refer to are read.
+        secret_poll_seconds: how often the Secrets and Services that agents refer to are read.
         concurrency: agents that are worked on at the same time.
+        network: what the operator is told about the cluster's network.
         kubeconfig: files of `KUBECONFIG`; empty means the pod's own service account.
     """
 
@@ -49,6 +52,7 @@ class Settings:
     http_port: int = 8080
     log_level: str = "INFO"
     log_format: str = "json"
+    network: ClusterNetwork = field(default_factory=ClusterNetwork)
     kubeconfig: str = ""
 
 
@@ -77,6 +81,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         http_port=int(_number(env, "APM_HTTP_PORT", 8080, least=0)),
         log_level=_choice(env, "APM_LOG_LEVEL", "INFO", _LOG_LEVELS, upper=True),
         log_format=_choice(env, "APM_LOG_FORMAT", "json", _LOG_FORMATS),
+        network=network.read(env.get("APM_NETWORK", "")),
         kubeconfig=env.get("KUBECONFIG", ""),
     )
 

@@ -20,6 +20,8 @@ from apm_operator.errors import NotFound, OperatorError
 from apm_operator.kinds import AGENTS
 from apm_operator.kube import Kube, connect
 
+_OWN_PODS = {"app.kubernetes.io/component": "smoke-test"}
+"""A label of the chart's test Pod, which the agent has to let in."""
 _QUESTION = "Are you there?"
 _ANSWER = "You said: Are you there?"
 
@@ -38,6 +40,7 @@ def manifest(name: str) -> dict[str, Any]:
             "description": "Made by `helm test`; it is removed at the test's end.",
             "models": [{"name": "default", "provider": "scripted", "script": [{"reply": "You said: {{ last }}"}]}],
             "workflow": {"start": "answer", "nodes": [{"name": "answer", "uses": "model", "with": {}}]},
+            "network": {"ingressFrom": [{"podSelector": {"matchLabels": _OWN_PODS}}]},
         },
     }
 

@@ -26,6 +26,8 @@ class Bare:
 
     directory: Path
     name: ClassVar[str] = "bare"
+    name_servers: ClassVar[tuple[str, ...]] = (f"{network.ADDRESS}/32",)
+    """Blocks of what resolves names for pods and is no pod itself."""
 
     @property
     def plane(self) -> ControlPlane:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 from dataclasses import dataclass
+from typing import Any
 
 from cluster import gobuild, images, mongodb, settings
 from cluster.controlplane import kubectl
@@ -14,6 +15,8 @@ from cluster.settings import REPOSITORY
 
 AGENTS_NAMESPACE = "valeo-neuroerp"
 OPERATOR_NAMESPACE = "apm-system"
+MONITORING_NAMESPACE = "monitoring"
+"""Whose pods may scrape metrics; whoever tests that makes it."""
 RELEASE = "apm"
 _RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 
@@ -53,6 +56,7 @@ class Installation:
                 *_image_values("image", operator),
                 *_image_values("runtimeImage", runtime),
                 f"--set=secrets.namespaces={{{AGENTS_NAMESPACE}}}",
+                f"--set-json=network={json.dumps(self._network())}",
                 *(f"--set={value}" for value in values),
             )
 
@@ -86,6 +90,17 @@ class Installation:
         pending = self.helm("list", within, f"--filter=^{RELEASE}$", "--pending", "--short")
         if pending.strip():
             self.helm("uninstall", RELEASE, within, "--wait")
+
+    def _network(self) -> dict[str, Any]:
+        """The chart's values that say where, in this cluster, what agents need is."""
+        query = ["get", "endpointslice/kubernetes", "--namespace=default", "--output=json"]
+        found = json.loads(self.kubectl(*query))
+        addresses = sorted(f"{address}/32" for each in found["endpoints"] for address in each["addresses"])
+        return {
+            "dns": {"cidrs": list(self.cluster.name_servers)},
+            "apiServer": {"cidrs": addresses, "port": found["ports"][0]["port"]},
+            "scraper": {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": MONITORING_NAMESPACE}}},
+        }
 
     def _namespace(self, name: str) -> None:
         manifest = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": _RESTRICTED}}

@@ -22,6 +22,7 @@ class Kind:
 
     engine: str
     name: ClassVar[str] = "kind"
+    name_servers: ClassVar[tuple[str, ...]] = ()
 
     @property
     def kubeconfig(self) -> Path:

@@ -18,6 +18,7 @@ class Provider(Protocol):
     """A cluster of one machine."""
 
     name: ClassVar[str]
+    name_servers: ClassVar[tuple[str, ...]]
 
     @property
     def kubeconfig(self) -> Path:

@@ -23,6 +23,7 @@ _ROLE_REF = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "n
 FOREIGN: dict[str, dict[str, Any]] = {
     "ServiceAccount": {"apiVersion": "v1"},
     "Service": {"apiVersion": "v1", "spec": {"ports": [{"port": 80}]}},
+    "NetworkPolicy": {"apiVersion": "networking.k8s.io/v1", "spec": {"podSelector": {"matchLabels": _LABELS}}},
     "Role": {"apiVersion": "rbac.authorization.k8s.io/v1", "rules": []},
     "RoleBinding": {"apiVersion": "rbac.authorization.k8s.io/v1", "roleRef": _ROLE_REF},
     "Deployment": {
@@ -70,6 +71,19 @@ def use(kubectl: Kubectl, agent: Callable[..., dict[str, Any]], state: dict[str,
     _apply(kubectl, agent("changing"))
     _await("fewer children", lambda: not _children(kubectl, "changing", extra))
     _config_taken(kubectl, agent)
+    _model_elsewhere(kubectl, agent)
+
+
+def _model_elsewhere(kubectl: Kubectl, agent: Callable[..., dict[str, Any]]) -> None:
+    """A Service without a selector has its addresses in an EndpointSlice, and the agent's policy opens these."""
+    name, ports = {"name": "elsewhere", "labels": {"kubernetes.io/service-name": "elsewhere"}}, [{"port": 80}]
+    _create(kubectl, {"apiVersion": "v1", "kind": "Service", "metadata": name, "spec": {"ports": ports}})
+    addresses = {"addressType": "IPv4", "endpoints": [{"addresses": ["192.0.2.7"]}], "ports": ports}
+    _create(kubectl, {"apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "metadata": name, **addresses})
+    model = {"name": "default", "provider": "openai", "model": "m", "baseURL": "http://elsewhere/v1"}
+    _apply(kubectl, agent("reaching", models=[model]))
+    policy = ("get", "networkpolicy", "reaching", "--ignore-not-found", "--output=yaml")
+    _await("the address is opened", lambda: "192.0.2.7/32" in kubectl(*policy))
 
 
 def _config_taken(kubectl: Kubectl, agent: Callable[..., dict[str, Any]]) -> None:

@@ -109,6 +109,18 @@ def test_rights_of_an_operator_of_one_namespace(control_plane, release, namespac
         ("crds.keep=false", "tests.enabled=false", "rbac.aggregate=false", "leaderElection=false"),
         ("image.digest=sha256:" + "0" * 64, "priorityClassName=system-node-critical", "nodeSelector.disk=ssd"),
         ("tolerations[0].operator=Exists", "podAnnotations.note=yes", "podLabels.team=platform"),
+        (
+            "agentNamespaces[0].name=default",
+            "agentNamespaces[0].defaultDeny=true",
+            "agentNamespaces[0].limitRange.default.memory=512Mi",
+            "agentNamespaces[0].limitRange.max.memory=2Gi",
+            "agentNamespaces[0].resourceQuota.pods=50",
+            "agentNamespaces[1].name=agents",
+            "agentNamespaces[1].create=true",
+            "network.dns.cidrs={10.0.0.10/32}",
+            "network.apiServer.cidrs={192.0.2.1/32}",
+            "network.scraper.namespaceSelector.matchLabels.team=monitoring",
+        ),
     ],
     ids=lambda values: values[0].partition("=")[0] if values else "defaults",
 )

@@ -15,7 +15,7 @@ from integration.charted import ACCOUNT, HOME, eventually, installed, operator
 
 SHOP = "shop"
 STATE = {"mongodb": {"uriSecretRef": {"name": "db", "key": "uri"}}}
-CHILDREN = "serviceaccount,configmap,service,deployment,poddisruptionbudget"
+CHILDREN = "serviceaccount,configmap,service,networkpolicy,deployment,poddisruptionbudget"
 OWNED = "--selector=apm.valeo-neuroerp.com/agent=clerk"
 
 
@@ -77,7 +77,7 @@ def clear(plane: ControlPlane) -> None:
     """Leave neither agents nor what was in their way, nor the lease."""
     kubectl = within_shop(plane)
     kubectl("delete", "agent", "--all")
-    for kind in (*every_right.FOREIGN, "configmap"):
+    for kind in (*every_right.FOREIGN, "configmap", "endpointslice"):
         kubectl("delete", kind, "--all")
     plane.kubectl("delete", "lease", "--all", f"--namespace={HOME}")
 
@@ -87,7 +87,7 @@ def run_an_agent(plane: ControlPlane) -> None:
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "db"}, "stringData": {"uri": "mongodb://db/"}}
     apply(plane, secret)
     apply(plane, agent("clerk", replicas=2, state=STATE))
-    eventually(lambda: len(plane.kubectl("get", CHILDREN, OWNED, f"--namespace={SHOP}", "--output=name").split()) == 5)
+    eventually(lambda: len(plane.kubectl("get", CHILDREN, OWNED, f"--namespace={SHOP}", "--output=name").split()) == 6)
     eventually(lambda: condition(plane)["reason"] == "Progressing")
     apply(plane, agent("clerk", state=STATE))
     eventually(lambda: not plane.kubectl("get", "poddisruptionbudget", f"--namespace={SHOP}", "--output=name"))

@@ -79,6 +79,7 @@ def test_an_agent_gets_its_children_with_one_write_each(shop: Shop, made: Operat
         ("apply", "ServiceAccount"): 1,
         ("apply", "ConfigMap"): 1,
         ("apply", "Service"): 1,
+        ("apply", "NetworkPolicy"): 1,
         ("apply", "Deployment"): 1,
         ("patch-status", "AgentDeployment"): 1,
     }
@@ -114,7 +115,7 @@ def test_the_pods_pass_pod_security_restricted(shop: Shop, made: Operator):
     made.idle()
 
 
-@pytest.mark.parametrize("kind", ["serviceaccount", "service", "deployment"])
+@pytest.mark.parametrize("kind", ["serviceaccount", "service", "networkpolicy", "deployment"])
 def test_a_deleted_child_comes_back(shop: Shop, made: Operator, kind: str):
     uid = shop.get(kind)["metadata"]["uid"]
     shop.kubectl("delete", kind, "one")
@@ -164,7 +165,11 @@ def test_a_wrong_workflow_is_told_and_a_right_one_goes_on(shop: Shop, made: Oper
     shop.apply(workflow={"start": "answer", "nodes": [node]})
     shop.becomes("WorkflowInvalid")
     status = shop.get("agent")["status"]
-    assert {c["type"]: c["status"] for c in status["conditions"]} == {"Ready": "False", "Stalled": "True"}
+    assert {c["type"]: c["status"] for c in status["conditions"]} == {
+        "Ready": "False",
+        "Stalled": "True",
+        "NetworkReady": "True",
+    }
     assert "workflow.nodes[0].next" in status["conditions"][0]["message"]
     assert shop.template() == before
     made.idle()

@@ -104,6 +104,12 @@ subjects:
 - apiGroups: [apps]
   resources: [deployments]
   verbs: [get, list, watch, create, patch]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [list]
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]
@@ -132,6 +138,20 @@ subjects:
 {{- $role = printf "%s --role=%s" $fullname $fullname -}}
 {{- end -}}
 kubectl -n NAMESPACE create rolebinding {{ $role }} --serviceaccount={{ .Release.Namespace }}:{{ include "apm-operator.serviceAccountName" . }}
+{{- end }}
+
+{{/* What the operator is told of the cluster's network: the agents' policies are made of it. */}}
+{{- define "apm-operator.network" -}}
+{{- $own := dict "matchLabels" (dict "kubernetes.io/metadata.name" .Release.Namespace) -}}
+{{- $pods := dict "matchLabels" (include "apm-operator.selectorLabels" . | fromYaml) -}}
+{{- $operator := dict "namespaceSelector" $own "podSelector" $pods -}}
+{{- $network := .Values.network -}}
+{{- dict "dns" $network.dns "scraper" $network.scraper "apiServer" $network.apiServer "operator" $operator | toJson }}
+{{- end }}
+
+{{/* The pods of all agents, as a rule of a NetworkPolicy names them. */}}
+{{- define "apm-operator.agentPods" -}}
+{namespaceSelector: {}, podSelector: {matchExpressions: [{key: apm.valeo-neuroerp.com/agent, operator: Exists}]}}
 {{- end }}
 
 {{/* Values that the schema cannot refuse, since each is right on its own. */}}

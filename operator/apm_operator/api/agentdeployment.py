@@ -10,6 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from agent_runtime.spec.agent import AgentSpec
 from apm_operator.api.env import EnvFrom, EnvVar
+from apm_operator.api.network import Network
 from apm_operator.api.permissions import Permission
 from apm_operator.api.pods import ImagePullSecret, LabelValue, MetadataKey, PodTemplate, Resources
 from apm_operator.api.problems import describe
@@ -70,6 +71,10 @@ class AgentDeploymentSpec(AgentSpec):
         default=(),
         max_length=16,
         description="What the agent may do in the Kubernetes API, in its own namespace. By default nothing.",
+    )
+    network: Network = Field(
+        default_factory=Network,
+        description="Whom the agent's pods may talk to, beside those that the rest of the spec names.",
     )
     suspend: bool = Field(
         default=False, description="Leave everything as it is: changes wait until this is false again."

@@ -15,6 +15,7 @@ from agent_runtime.spec.scalars import END, NOT_ZERO
 from apm_operator.api.agentdeployment import AgentDeploymentSpec
 from apm_operator.api.env import EnvFrom, EnvSource, EnvVar
 from apm_operator.api.group import RESERVED_ENV_NAMES, RESERVED_ENV_PREFIX, RESERVED_KEY_PREFIXES
+from apm_operator.api.network import WIDEST, Network, NetworkPeer
 from apm_operator.api.permissions import LIMITS, Permission
 from apm_operator.api.pods import PodMetadata, Resources
 
@@ -51,6 +52,32 @@ def _request_within_limit(resource: str) -> Rule:
         f"`requests.{resource}` is larger than `limits.{resource}`: lower the request or raise the limit",
     )
 
+
+def _no_wide_block(field: str) -> Rule:
+    shortest = f"(peer.cidr.contains(':') ? {WIDEST[6]} : {WIDEST[4]})"
+    return Rule(
+        f"self.allowInternet || !has(self.{field}) || "
+        f"self.{field}.all(peer, !has(peer.cidr) || int(peer.cidr.split('/')[1]) >= {shortest})",
+        f"a `cidr` in `{field}` takes in public addresses: set `allowInternet: true`, or name a smaller block "
+        f"(IPv4 from /{WIDEST[4]}, IPv6 from /{WIDEST[6]})",
+    )
+
+
+_PEER_RULES = (
+    Rule(
+        "(has(self.agent) ? 1 : 0) + (has(self.cidr) ? 1 : 0) + "
+        "(has(self.namespaceSelector) || has(self.podSelector) ? 1 : 0) == 1",
+        "set exactly one of `agent`, `cidr`, and selectors (`namespaceSelector`, `podSelector` or both)",
+    ),
+    Rule(
+        "!has(self.__namespace__) || has(self.agent)",
+        "`namespace` has a meaning only with `agent`: use `namespaceSelector` for pods, or remove it",
+    ),
+    Rule(
+        "!has(self.except) || size(self.except) == 0 || has(self.cidr)",
+        "`except` has a meaning only with `cidr`: remove it",
+    ),
+)
 
 _MODEL_RULES = (
     Rule(
@@ -134,6 +161,8 @@ RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
             Rule(f"{_sources('configMapRef', 'secretRef')} == 1", "set exactly one of `configMapRef` and `secretRef`"),
         ),
         Permission.__name__: tuple(Rule(limit.cel, limit.message) for limit in LIMITS),
+        Network.__name__: (_no_wide_block("ingressFrom"), _no_wide_block("egressTo")),
+        NetworkPeer.__name__: _PEER_RULES,
         PodMetadata.__name__: (_no_reserved_keys("labels"), _no_reserved_keys("annotations")),
         Resources.__name__: (_request_within_limit("cpu"), _request_within_limit("memory")),
     }

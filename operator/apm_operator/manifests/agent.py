@@ -4,18 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from apm_operator.kinds import AGENT_LABEL, AGENTS, FIELD_MANAGER, MANAGED_BY_LABEL, Resource
+from apm_operator.network import ClusterNetwork
 
 if TYPE_CHECKING:
     from agent_runtime.spec.secret import SecretKeyRef
     from apm_operator.api.agentdeployment import AgentDeploymentSpec
     from apm_operator.api.permissions import Permission
+    from apm_operator.manifests.networkpolicy import Target
 
 PORT = 8080
 PORT_NAME = "http"
+PEER_PORTS = (PORT,)
+"""Ports that another agent may serve on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What an agent's network policy depends on beside its spec.
+
+    Attributes:
+        callers: namespace and name of the agents that may call this one.
+        peers: namespace and name of the agents that this one asks.
+        targets: what else its spec makes it connect to.
+    """
+
+    cluster: ClusterNetwork = field(default_factory=ClusterNetwork)
+    callers: tuple[tuple[str, str], ...] = ()
+    peers: tuple[tuple[str, str], ...] = ()
+    targets: tuple[Target, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +58,12 @@ class Agent:
     permissions: tuple[Permission, ...] = ()
     default_image: str
     default_pull_policy: str = "IfNotPresent"
+    surroundings: Surroundings = field(default_factory=Surroundings)
+
+    @property
+    def port(self) -> int:
+        """The port that its pods and its Service listen on."""
+        return PORT
 
     @property
     def config_hash(self) -> str:

@@ -16,7 +16,7 @@ import structlog
 
 from apm_operator import conditions as c
 from apm_operator.api.agentdeployment import AgentDeployment
-from apm_operator.conditions import Verdict
+from apm_operator.conditions import Aspect, Verdict
 from apm_operator.errors import ApiError, Forbidden, Invalid, InvalidSpec, NamespaceTerminating, NotFound
 from apm_operator.kinds import AGENTS
 from apm_operator.reconcile import assess, plan, status
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from apm_operator.reconcile.plan import Images, Plan
     from apm_operator.reconcile.prober import Prober
     from apm_operator.reconcile.secrets import Findings, Secrets
+    from apm_operator.reconcile.surroundings import Neighbours
 
 _UNREADY_SECONDS = 5.0
 _FAILURES_BEFORE_STATUS = 3
@@ -65,6 +66,7 @@ class Reconciler:
     kube: Kube
     cache: Cache
     secrets: Secrets
+    neighbours: Neighbours
     events: Events
     prober: Prober
     images: Images
@@ -81,6 +83,7 @@ class Reconciler:
         if entry is None or entry.agent is None or entry.agent.deleting:
             if entry is None or entry.agent is None:
                 self.secrets.release(key)
+                self.neighbours.release(key)
             return Outcome("gone")
         try:
             return await self._pass(key, entry, failures)
@@ -118,7 +121,8 @@ class Reconciler:
                 raise
             return await self._refuse(key, entry, made, assess.refused(error), error.retry_after)
         verdict, again = await self._verdict(key, entry, made, secrets)
-        return self._ended(writes + await self._tell(key, entry, made, verdict), again)
+        told = await self._tell(key, entry, made, verdict, (assess.network(made.outlook.unknown),))
+        return self._ended(writes + told, again)
 
     async def _apply(self, key: Key, entry: Entry, made: Plan) -> int:
         uid = _agent(entry).uid
@@ -139,19 +143,22 @@ class Reconciler:
         return Outcome("changed" if writes else "unchanged", again)
 
     async def _plan(self, key: Key, entry: Entry) -> tuple[Plan, Findings]:
-        """The plan for the newest generation; read anew only where the spec or a Secret has changed."""
+        """The plan for the newest generation; made anew only where the spec, a Secret or a neighbour has changed."""
         agent, known = _agent(entry), entry.plan
         if known is not None and known.generation == agent.generation:
             secrets = await self.secrets.look(key, known.secrets)
-            if secrets.fingerprint == known.secrets_hash:
+            outlook = await self.neighbours.look(key, known.wanted)
+            if secrets.fingerprint == known.secrets_hash and outlook == known.outlook:
                 return known, secrets
         parsed = AgentDeployment.parse(json.loads(agent.body))
         mounted = plan.mounted_secrets(parsed.spec)
         uses = plan.secret_uses(parsed.spec, mounted)
         self.secrets.keep(key, uses)
         secrets = await self.secrets.look(key, uses)
+        wanted = plan.wanted(parsed.spec, key.namespace)
+        outlook = await self.neighbours.look(key, wanted)
         planned = (parsed, mounted, uses, secrets.fingerprint, self.images)
-        make = partial(plan.make, *planned, grantable=self.grantable)
+        make = partial(plan.make, *planned, grantable=self.grantable, wanted=wanted, outlook=outlook)
         made = await asyncio.to_thread(make) if len(agent.body) > _LONG_SPEC else make()
         entry.plan = made
         if secrets.unreadable and (known is None or known.secrets != uses):
@@ -180,8 +187,12 @@ class Reconciler:
             verdict = assess.with_unread_secrets(verdict, secrets.unreadable)
         return verdict, _UNREADY_SECONDS if waiting else None
 
-    async def _tell(self, key: Key, entry: Entry, made: Plan | None, verdict: Verdict) -> int:
+    async def _tell(
+        self, key: Key, entry: Entry, made: Plan | None, verdict: Verdict, aspects: tuple[Aspect, ...] = ()
+    ) -> int:
         """Write the status if anything in it differs, and an Event if the reason is new.
+
+        An aspect that is not given stays as it was told before.
 
         Returns:
             The number of status writes: 0 or 1.
@@ -191,7 +202,7 @@ class Reconciler:
             return 0
         before = agent.status
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-        changed = status.patch(before, status.wanted(entry, made, verdict, now))
+        changed = status.patch(before, status.wanted(entry, made, verdict, now, aspects))
         if not changed:
             return 0
         with self.cache.echoes.writing():
@@ -207,6 +218,8 @@ class Reconciler:
             )
             if verdict.reason not in c.QUIET_REASONS:
                 await self.events.tell(key, agent.uid, verdict.reason, verdict.message)
+        for aspect in c.new_troubles(aspects, before.get("conditions") or ()):
+            await self.events.tell(key, agent.uid, aspect.reason, aspect.message)
         return 1
 
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from apm_operator import conditions as c
-from apm_operator.conditions import Verdict
+from apm_operator.conditions import Aspect, Verdict
 from apm_operator.errors import ApiError, Forbidden, Invalid, NotHeld, QuotaExceeded
 from apm_operator.kinds import SECRETS
 from apm_operator.manifests.deployment import PROGRESS_DEADLINE_SECONDS
@@ -105,6 +105,13 @@ def with_unread_secrets(verdict: Verdict, names: Iterable[str]) -> Verdict:
         return verdict
     hint = f"The operator may not read {', '.join(names)}: if pods stay in ContainerCreating, is it there?"
     return replace(verdict, message=f"{verdict.message} {hint}")
+
+
+def network(unknown: Iterable[str]) -> Aspect:
+    """Whether the agent's network policy opens all that its spec names."""
+    if told := "; ".join(unknown):
+        return Aspect(c.NETWORK_READY, "False", c.TARGETS_UNKNOWN, f"The network policy does not open: {told}.")
+    return Aspect(c.NETWORK_READY, "True", c.TARGETS_KNOWN, "The network policy opens what the spec names.")
 
 
 def observed(

@@ -17,6 +17,7 @@ from apm_operator.kinds import APPLIED_HASH, BY_KIND, CONFIG_MAPS, SECRETS, Reso
 from apm_operator.manifests import (
     configmap,
     deployment,
+    networkpolicy,
     poddisruptionbudget,
     role,
     rolebinding,
@@ -26,19 +27,21 @@ from apm_operator.manifests import (
 from apm_operator.manifests.agent import Agent, canonical, digest, service_url
 from apm_operator.reconcile import grants
 from apm_operator.reconcile.secrets import SecretUse
+from apm_operator.reconcile.surroundings import Outlook, Wanted
 
 if TYPE_CHECKING:
     from agent_runtime.spec.workflow import WorkflowSpec
     from apm_operator.api.agentdeployment import AgentDeployment, AgentDeploymentSpec
     from apm_operator.api.permissions import Permission
 
-# The Deployment comes last: what its pods mount exists before them.
+# The Deployment comes last: what its pods mount exists before them, and so does their fence.
 _BUILDERS = (
     serviceaccount.build,
     role.build,
     rolebinding.build,
     configmap.build,
     service.build,
+    networkpolicy.build,
     poddisruptionbudget.build,
     deployment.build,
 )
@@ -57,9 +60,11 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What follows from one generation of a spec and one content of its Secrets.
+    """What follows from one generation of a spec, one content of its Secrets and one state of its surroundings.
 
     Attributes:
+        wanted: whom the pods are to reach.
+        outlook: where those were when the plan was made.
         problems: what is wrong with the workflow, as one text; "" where nothing is. Then there are no manifests.
         refused: which permissions the operator may not grant, as one text; "" where there are none.
         model: what the printer column `Model` shows.
@@ -70,6 +75,8 @@ class Plan:
     suspended: bool
     secrets: frozenset[SecretUse]
     secrets_hash: str
+    wanted: Wanted
+    outlook: Outlook
     manifests: tuple[Manifest, ...]
     problems: str
     refused: str
@@ -134,6 +141,8 @@ def make(
     secrets_hash: str,
     images: Images,
     *,
+    wanted: Wanted,
+    outlook: Outlook,
     grantable: tuple[Permission, ...] = (),
 ) -> Plan:
     """Build every child of an agent."""
@@ -151,6 +160,7 @@ def make(
         permissions=() if refused else spec.permissions,
         default_image=images.image,
         default_pull_policy=images.pull_policy,
+        surroundings=outlook.surroundings,
     )
     return Plan(
         generation=metadata.generation,
@@ -158,6 +168,8 @@ def make(
         suspended=spec.suspend,
         secrets=uses,
         secrets_hash=secrets_hash,
+        wanted=wanted,
+        outlook=outlook,
         manifests=() if problems else tuple(_manifests(context)),
         problems=_told([f"{problem.path}: {problem.message}" for problem in problems]),
         refused=grants.told(refused),
@@ -178,14 +190,20 @@ def config(spec: AgentSpec, name: str, namespace: str) -> str:
         spec=AgentSpec.model_construct(
             **{each: getattr(spec, each) for each in AgentSpec.model_fields if each in spec.model_fields_set}
         ),
-        peers={peer: service_url(peer, namespace) for peer in sorted(_peers(spec))},
+        peers={peer: service_url(peer, namespace) for peer in peers(spec)},
     )
     return canonical(runtime.model_dump(mode="json", by_alias=True, exclude_defaults=True)).decode()
 
 
-def _peers(spec: AgentSpec) -> set[str]:
+def wanted(spec: AgentDeploymentSpec, namespace: str) -> Wanted:
+    """Whom the pods of an agent in `namespace` are to reach."""
+    return Wanted.of(spec, tuple((namespace, peer) for peer in peers(spec)))
+
+
+def peers(spec: AgentSpec) -> list[str]:
+    """Names of the agents that the workflow asks."""
     workflows: list[WorkflowSpec] = [*spec.workflows] + ([spec.workflow] if spec.workflow else [])
-    return {node.with_.ref for flow in workflows for node in flow.nodes if isinstance(node, AgentNode)}
+    return sorted({node.with_.ref for flow in workflows for node in flow.nodes if isinstance(node, AgentNode)})
 
 
 def _manifests(context: Agent) -> Iterator[Manifest]:

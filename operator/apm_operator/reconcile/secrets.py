@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -15,9 +16,11 @@ from apm_operator.errors import ApiError, Forbidden, NotFound
 from apm_operator.kinds import CONFIG_MAPS, SECRETS
 from apm_operator.kube import Kube
 from apm_operator.queue import Key
+from apm_operator.reconcile.endpoints import Endpoint, of_mongodb_uri
 
 _ROUNDS = 10_000
 _POLLS_AT_ONCE = 4
+_URI_LIMIT = 4096
 _RESOURCES = {resource.kind: resource for resource in (SECRETS, CONFIG_MAPS)}
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -68,11 +71,13 @@ class _Secret:
     Attributes:
         keys: quick digest of each key's value, to notice changes by; None where the object does not exist.
         shown: slow digest of each use so far, by key; "" stands for all keys.
+        endpoints: hosts and ports of each key's value that is a connection string of MongoDB.
     """
 
     version: str = ""
     keys: dict[str, bytes] | None = None
     shown: dict[str, str] = field(default_factory=dict)
+    endpoints: dict[str, tuple[Endpoint, ...]] = field(default_factory=dict)
     forbidden: bool = False
     read: bool = False
     users: set[Key] = field(default_factory=set)
@@ -113,6 +118,14 @@ class Secrets:
                 digests.append(f"{_mark(use)}={_shown(secret, secret.keys, use.key)}")
         fingerprint = hashlib.sha256("\n".join(digests).encode()).hexdigest()[:10] if digests else ""
         return Findings(fingerprint, tuple(missing), tuple(incomplete), tuple(sorted(unreadable)))
+
+    def endpoints(self, key: Key, use: SecretUse) -> tuple[Endpoint, ...] | None:
+        """Where a connection string of MongoDB leads to; None where there is none, or it can't be read.
+
+        Nothing else of a Secret's value is told.
+        """
+        secret = self._secrets.get(_at(key, use))
+        return secret.endpoints.get(use.key) if secret is not None else None
 
     def keep(self, key: Key, uses: Iterable[SecretUse]) -> None:
         """An agent uses these and no others; one that nobody uses is read no more."""
@@ -158,15 +171,17 @@ class Secrets:
         try:
             body = await self._kube.get(_RESOURCES[at.kind], at.namespace, at.name)
         except NotFound:
-            secret.version, secret.keys, secret.forbidden = "", None, False
+            secret.version, secret.keys, secret.endpoints, secret.forbidden = "", None, {}, False
         except Forbidden:
-            secret.version, secret.keys, secret.forbidden = "", None, True
+            secret.version, secret.keys, secret.endpoints, secret.forbidden = "", None, {}, True
         else:
             if body["metadata"]["resourceVersion"] != secret.version:
                 salt = body["metadata"]["uid"].encode()
                 data = body.get("data") or {}
                 decode = base64.b64decode if at.kind == SECRETS.kind else str.encode
-                secret.keys = {each: hashlib.sha256(salt + decode(data[each])).digest() for each in sorted(data)}
+                values = {each: decode(data[each]) for each in sorted(data)}
+                secret.keys = {each: hashlib.sha256(salt + value).digest() for each, value in values.items()}
+                secret.endpoints = _endpoints(values) if at.kind == SECRETS.kind else {}
                 secret.shown = {}
                 secret.version = body["metadata"]["resourceVersion"]
             secret.forbidden = False
@@ -180,6 +195,15 @@ def _at(key: Key, use: SecretUse) -> At:
 
 def _mark(use: SecretUse) -> str:
     return f"{use.name}/{use.key}" if use.kind == SECRETS.kind else f"{use.kind} {use.name}/{use.key}"
+
+
+def _endpoints(values: Mapping[str, bytes]) -> dict[str, tuple[Endpoint, ...]]:
+    found = {}
+    for key, value in values.items():
+        if value.startswith(b"mongodb") and len(value) <= _URI_LIMIT:
+            with contextlib.suppress(ValueError):  # what is no such string leads nowhere
+                found[key] = of_mongodb_uri(value.decode().strip())
+    return found
 
 
 def _shown(secret: _Secret, keys: dict[str, bytes], key: str) -> str:

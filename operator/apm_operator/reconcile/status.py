@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from apm_operator.api.status import LONGEST_TOKEN
-from apm_operator.conditions import Verdict, conditions
+from apm_operator.conditions import Aspect, Verdict, conditions
 
 if TYPE_CHECKING:
     from apm_operator.reconcile.cache import Entry
     from apm_operator.reconcile.plan import Plan
 
 
-def wanted(entry: Entry, plan: Plan | None, verdict: Verdict, now: str) -> dict[str, Any]:
+def wanted(
+    entry: Entry, plan: Plan | None, verdict: Verdict, now: str, aspects: Iterable[Aspect] = ()
+) -> dict[str, Any]:
     """The whole status; fields that have nothing to say are absent."""
     agent = entry.agent
     if agent is None:
@@ -23,7 +25,9 @@ def wanted(entry: Entry, plan: Plan | None, verdict: Verdict, now: str) -> dict[
     # A newer spec may have come during the pass: what is told is about the one that was worked on.
     generation = plan.generation if plan is not None else agent.generation
     status: dict[str, Any] = {
-        "conditions": conditions(verdict, generation=generation, now=now, before=before.get("conditions") or ()),
+        "conditions": conditions(
+            verdict, aspects, generation=generation, now=now, before=before.get("conditions") or ()
+        ),
         "replicas": facts.replicas if facts else 0,
         "readyReplicas": facts.ready if facts else 0,
     }

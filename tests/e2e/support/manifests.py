@@ -12,6 +12,8 @@ MONGODB_SECRET = "apm-mongodb"  # noqa: S105  a Secret's name
 
 # Far below the default, so that a roll-out of many agents fits on a machine with two cores.
 _RESOURCES = {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "512Mi"}}
+TRAFFIC = {"apm-e2e": "traffic"}
+"""Labels of the tests' own clients in pods, which the agents let in."""
 _WORKFLOW = {"start": "answer", "nodes": [{"name": "answer", "uses": "model"}]}
 
 
@@ -21,6 +23,7 @@ def agent(name: str, *, reply: str = "You said: {{ last }}", **spec: Any) -> dic
         "models": [{"name": "default", "provider": "scripted", "script": [{"reply": reply}]}],
         "workflow": _WORKFLOW,
         "resources": _RESOURCES,
+        "network": {"ingressFrom": [{"podSelector": {"matchLabels": TRAFFIC}}]},
         **spec,
     }
     return {

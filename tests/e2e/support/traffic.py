@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from e2e.support.manifests import TRAFFIC
 from e2e.support.space import Space
 from e2e.support.waiting import until
 
@@ -89,7 +90,7 @@ def _pod(url: str, image: str) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": {"name": _POD},
+        "metadata": {"name": _POD, "labels": TRAFFIC},
         "spec": {
             "restartPolicy": "Never",
             "automountServiceAccountToken": False,

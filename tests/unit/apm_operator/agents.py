@@ -7,13 +7,15 @@ from typing import Any
 from apm_operator.api.agentdeployment import AgentDeployment
 from apm_operator.api.permissions import Permission
 from apm_operator.kinds import AGENTS
-from apm_operator.reconcile.plan import Images, Plan, make, mounted_secrets, secret_uses
+from apm_operator.reconcile.plan import Images, Plan, make, mounted_secrets, secret_uses, wanted
+from apm_operator.reconcile.surroundings import Outlook
 
 IMAGES = Images("registry.example/agent:1", "IfNotPresent")
 GRANTABLE = (
     Permission(api_groups=("",), resources=("configmaps",), verbs=("get", "list")),
     Permission(api_groups=("",), resources=("secrets",), resource_names=("llm",), verbs=("get",)),
 )
+NOWHERE = Outlook()
 WORKFLOW = {
     "start": "answer",
     "nodes": [{"name": "answer", "uses": "model", "with": {"prompt": "Hello."}, "next": "end"}],
@@ -37,8 +39,10 @@ def body(name: str = "one", generation: int = 1, version: str = "1", **spec: Any
     }
 
 
-def plan(secrets_hash: str = "", **spec: Any) -> Plan:
+def plan(secrets_hash: str = "", outlook: Outlook = NOWHERE, **spec: Any) -> Plan:
     """The plan for such an agent."""
     agent = AgentDeployment.parse(body(**spec))
     mounted = mounted_secrets(agent.spec)
-    return make(agent, mounted, secret_uses(agent.spec, mounted), secrets_hash, IMAGES, grantable=GRANTABLE)
+    uses = secret_uses(agent.spec, mounted)
+    known = {"wanted": wanted(agent.spec, "shop"), "outlook": outlook, "grantable": GRANTABLE}
+    return make(agent, mounted, uses, secrets_hash, IMAGES, **known)

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from apm_operator.kinds import AGENTS
+from apm_operator.network import ClusterNetwork
 from apm_operator.queue import Key
 from apm_operator.reconcile.agentdeployment import Outcome, Reconciler
 from apm_operator.reconcile.cache import Cache
 from apm_operator.reconcile.events import Events
 from apm_operator.reconcile.facts import PodFacts
 from apm_operator.reconcile.secrets import Secrets
+from apm_operator.reconcile.services import Services
+from apm_operator.reconcile.surroundings import Neighbours
 from unit.apm_operator.agents import IMAGES, body
 from unit.apm_operator.fakes import FakeKube
 
@@ -31,6 +34,7 @@ class World:
 
     def __init__(self) -> None:
         self.kube = FakeKube()
+        self.cluster = ClusterNetwork()
         self.restart()
 
     def restart(self) -> None:
@@ -38,10 +42,12 @@ class World:
         self.cache = Cache()
         kube: Any = self.kube
         self.secrets = Secrets(kube)
+        self.services = Services(kube)
         self.reconciler = Reconciler(
             kube=kube,
             cache=self.cache,
             secrets=self.secrets,
+            neighbours=Neighbours(self.cluster, self.cache.calls, self.secrets, self.services),
             events=Events(kube, "test"),
             prober=SilentProber(),
             images=IMAGES,
@@ -99,3 +105,26 @@ class World:
     def ready(self) -> tuple[str, str]:
         found = next(c for c in self.status["conditions"] if c["type"] == "Ready")
         return found["status"], found["reason"]
+
+    @property
+    def network(self) -> dict[str, Any]:
+        """The condition NetworkReady."""
+        return next(c for c in self.status["conditions"] if c["type"] == "NetworkReady")
+
+    @property
+    def policy(self) -> dict[str, Any]:
+        """Spec of the agent's NetworkPolicy."""
+        spec: dict[str, Any] = self.kube.objects["NetworkPolicy", "shop", "one"]["spec"]
+        return spec
+
+    def events(self) -> list[str]:
+        """Reasons of the Events so far, sorted."""
+        return sorted(found["reason"] for found in self.kube.objects.values() if found["kind"] == "Event")
+
+    def service(self, name: str, namespace: str = "shop", **spec: Any) -> None:
+        """Somebody else's Service, of which no watch tells."""
+        self.kube.objects["Service", namespace, name] = {
+            "kind": "Service",
+            "metadata": {"name": name, "namespace": namespace, "uid": name, "resourceVersion": "1"},
+            "spec": {"ports": [{"port": 80, "targetPort": 8000}], "selector": {"app": name}} | spec,
+        }

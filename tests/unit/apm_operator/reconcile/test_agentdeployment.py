@@ -13,11 +13,13 @@ from unit.apm_operator.world import KEY, STATE, World
 async def test_a_new_agent_costs_its_children_and_one_status(world: World):
     world.write()
     assert (await world.reconcile()).result == "changed"
-    assert world.kube.kinds() == {"ServiceAccount": 1, "ConfigMap": 1, "Service": 1, "Deployment": 1}
+    children = ("ServiceAccount", "ConfigMap", "Service", "NetworkPolicy", "Deployment")
+    assert world.kube.kinds() == dict.fromkeys(children, 1)
     assert world.kube.writes() == {
         ("apply", "ServiceAccount"): 1,
         ("apply", "ConfigMap"): 1,
         ("apply", "Service"): 1,
+        ("apply", "NetworkPolicy"): 1,
         ("apply", "Deployment"): 1,
         ("patch-status", "AgentDeployment"): 1,
     }
@@ -57,7 +59,7 @@ async def test_an_agent_whose_pods_are_ready_is_ready(world: World):
     world.rolled_out()
     await world.reconcile()
     assert world.ready == ("True", "Ready")
-    assert [c["type"] for c in world.status["conditions"]] == ["Ready"]
+    assert [c["type"] for c in world.status["conditions"]] == ["Ready", "NetworkReady"]
     assert world.kube.kinds()["Event"] == 1
 
 
@@ -121,7 +123,7 @@ async def test_a_wrong_workflow_stalls_and_touches_nothing(world: World):
     outcome = await world.reconcile()
     assert (outcome.result, outcome.failed) == ("invalid", False)
     assert world.ready == ("False", "WorkflowInvalid")
-    assert {c["type"] for c in world.status["conditions"]} == {"Ready", "Stalled"}
+    assert {c["type"] for c in world.status["conditions"]} == {"Ready", "Stalled", "NetworkReady"}
     assert {kind: world.kube.kinds()[kind] for kind in before} == before
     world.write()
     await world.reconcile()

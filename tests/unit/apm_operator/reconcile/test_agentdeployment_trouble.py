@@ -38,9 +38,9 @@ async def test_a_secret_that_may_not_be_read_is_no_failure(world: World):
     world.write(state=STATE)
     await world.reconcile()
     assert world.ready == ("Unknown", "Progressing")
-    assert world.kube.kinds()["Event"] == 1
+    assert world.events() == ["SecretNotReadable", "TargetsUnknown"]
     await world.reconcile()
-    assert world.kube.kinds()["Event"] == 1
+    assert world.kube.kinds()["Event"] == 2
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,142 @@
+"""Who an agent's pods talk to: nobody but those that its spec, and the specs of its callers, name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from apm_operator.kinds import AGENT_LABEL, NETWORK_POLICIES
+from apm_operator.manifests.agent import PEER_PORTS, canonical
+from apm_operator.network import NAMESPACE_LABEL
+
+if TYPE_CHECKING:
+    from apm_operator.api.network import NetworkPeer
+    from apm_operator.api.scheduling import LabelSelector
+    from apm_operator.manifests.agent import Agent
+
+Rule = dict[str, Any]
+Peer = dict[str, Any]
+
+# RFC 6890 and its successors: private, link-local (where clouds keep their metadata services), shared, multicast.
+_NOT_PUBLIC = (
+    *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
+    *("192.0.0.0/24", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/3"),
+)
+# All public addresses of IPv6 lie in 2000::/3.
+_INTERNET: list[Peer] = [
+    {"ipBlock": {"cidr": "0.0.0.0/0", "except": list(_NOT_PUBLIC)}},
+    {"ipBlock": {"cidr": "2000::/3"}},
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where an agent connects to, as a policy can say it: pods of a namespace by their labels, or addresses.
+
+    Attributes:
+        ports: numbers, or names of ports of the pods.
+    """
+
+    ports: tuple[int | str, ...]
+    namespace: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+    cidrs: tuple[str, ...] = ()
+
+
+def build(agent: Agent) -> dict[str, Any]:
+    """The agent's fence. Whatever it does not name is closed, in both directions."""
+    return agent.manifest(
+        NETWORK_POLICIES,
+        agent.name,
+        spec={
+            "podSelector": {"matchLabels": agent.selector},
+            "policyTypes": ["Ingress", "Egress"],
+            "ingress": _ordered(_ingress(agent)),
+            "egress": _ordered(_egress(agent)),
+        },
+    )
+
+
+def _ordered(rules: Iterable[Rule]) -> list[Rule]:
+    """Each rule once, in an order that does not depend on where it came from."""
+    return [rule for _, rule in sorted({canonical(rule): rule for rule in rules}.items())]
+
+
+def _ingress(agent: Agent) -> Iterator[Rule]:
+    own = _ports((agent.port,))
+    network = agent.surroundings.cluster
+    if admitted := [*_agents(agent, agent.surroundings.callers), *network.operator.peers(), *network.scraper.peers()]:
+        yield {"from": admitted, "ports": own}
+    for peer in agent.spec.network.ingress_from:
+        if peer.agent is None or peer.ports:
+            yield {"from": [_peer(agent, peer)], "ports": _written(peer) or own}
+
+
+def _egress(agent: Agent) -> Iterator[Rule]:
+    network, around = agent.surroundings.cluster, agent.surroundings
+    dns = [*network.dns.peers(), *_blocks(network.dns.cidrs)]
+    if dns:
+        yield {"to": dns, "ports": [*_ports(network.dns.ports, "UDP"), *_ports(network.dns.ports)]}
+    if around.peers:
+        yield {"to": list(_agents(agent, around.peers)), "ports": _ports(PEER_PORTS)}
+    if agent.permissions and network.api_server.cidrs:
+        yield {"to": _blocks(network.api_server.cidrs), "ports": _ports((network.api_server.port,))}
+    for target in around.targets:
+        yield {"to": _places(agent, target), "ports": _ports(target.ports)}
+    for peer in agent.spec.network.egress_to:
+        ports = _written(peer) or (_ports(PEER_PORTS) if peer.agent is not None else [])
+        yield {"to": [_peer(agent, peer)]} | ({"ports": ports} if ports else {})
+    if agent.spec.network.allow_internet:
+        yield {"to": _INTERNET}
+
+
+def _places(agent: Agent, target: Target) -> list[Peer]:
+    if target.cidrs:
+        return _blocks(target.cidrs)
+    selector = {"podSelector": {"matchLabels": dict(target.labels)}}
+    return [selector | _in_namespace(agent, target.namespace)]
+
+
+def _agents(agent: Agent, keys: Iterable[tuple[str, str]]) -> Iterator[Peer]:
+    """The pods of other agents, each given by namespace and name."""
+    for namespace, group in groupby(sorted(set(keys)), key=lambda key: key[0]):
+        names = [name for _, name in group]
+        chosen = {"matchExpressions": [{"key": AGENT_LABEL, "operator": "In", "values": names}]}
+        yield {"podSelector": chosen} | _in_namespace(agent, namespace)
+
+
+def _in_namespace(agent: Agent, namespace: str) -> dict[str, Any]:
+    """Without this, a selector speaks of the policy's own namespace."""
+    if namespace == agent.namespace:
+        return {}
+    return {"namespaceSelector": {"matchLabels": {NAMESPACE_LABEL: namespace}}}
+
+
+def _peer(agent: Agent, peer: NetworkPeer) -> Peer:
+    """A peer of the spec."""
+    if peer.agent is not None:
+        return next(_agents(agent, [(peer.namespace or agent.namespace, peer.agent)]))
+    if peer.cidr is not None:
+        return {"ipBlock": {"cidr": peer.cidr} | ({"except": list(peer.except_)} if peer.except_ else {})}
+    selectors = {"namespaceSelector": peer.namespace_selector, "podSelector": peer.pod_selector}
+    return {name: _selector(selector) for name, selector in selectors.items() if selector is not None}
+
+
+def _selector(selector: LabelSelector) -> dict[str, Any]:
+    return selector.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
+
+def _blocks(cidrs: Iterable[str]) -> list[Peer]:
+    return [{"ipBlock": {"cidr": cidr}} for cidr in cidrs]
+
+
+def _ports(ports: Iterable[int | str], protocol: str = "TCP") -> list[dict[str, Any]]:
+    return [{"port": port, "protocol": protocol} for port in ports]
+
+
+def _written(peer: NetworkPeer) -> list[dict[str, Any]]:
+    """The ports that a peer of the spec names."""
+    parts = [port.partition("/") for port in peer.ports]
+    return [{"port": int(number), "protocol": protocol or "TCP"} for number, _, protocol in parts]

@@ -1,0 +1,136 @@
+"""Where an agent connects to, as its spec says it: hosts and ports, with the words in which trouble is told."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    from apm_operator.api.agentdeployment import AgentDeploymentSpec
+
+_HOST = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_MONGODB_PORT = 27017
+_SRV = "mongodb+srv"
+
+
+class Endpoint(NamedTuple):
+    """A host and port.
+
+    Attributes:
+        port: 0 where it can't be known from here, as with a DNS record SRV.
+        purpose: what it is for, such as `model default`.
+    """
+
+    host: str
+    port: int
+    purpose: str
+
+
+class ServiceName(NamedTuple):
+    """Names a Service."""
+
+    namespace: str
+    name: str
+
+
+def of_spec(spec: AgentDeploymentSpec) -> tuple[Endpoint, ...]:
+    """The endpoints of models and tools; MongoDB's stands in a Secret."""
+    return tuple(sorted(set(_of_spec(spec))))
+
+
+def _of_spec(spec: AgentDeploymentSpec) -> Iterator[Endpoint]:
+    for model in spec.models:
+        if model.base_url is not None:
+            yield _of_url(model.base_url, f"model {model.name}")
+    for flow in (spec.workflow, *spec.workflows):
+        for tool in flow.tools if flow is not None else ():
+            yield _of_url(tool.http.url, f"tool {tool.name}")
+
+
+def _of_url(url: str, purpose: str) -> Endpoint:
+    # The path may hold `{argument}`, and a port that is none is told as unknown.
+    parts = urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    return Endpoint(parts.hostname or "", _DEFAULT_PORTS[parts.scheme] if port is None else port, purpose)
+
+
+def of_mongodb_uri(uri: str) -> tuple[Endpoint, ...]:
+    """The hosts of a connection string, and nothing else of it.
+
+    Strict, since what is taken for a host is shown: of a string that breaks the rules nothing is taken.
+    https://www.mongodb.com/docs/manual/reference/connection-string/
+
+    Raises:
+        ValueError: it is none; the message holds no part of it.
+    """
+    scheme, found, rest = uri.partition("://")
+    authority, path = re.match(r"([^/?#]*)(.*)", rest, re.DOTALL).groups()  # type: ignore[union-attr]
+    if not found or scheme not in ("mongodb", _SRV) or "@" in path:
+        raise ValueError("it is no MongoDB connection string")
+    hosts = [_host_and_port(each) for each in authority.rpartition("@")[2].split(",")]
+    if scheme == _SRV:
+        return tuple(Endpoint(host, 0, "MongoDB") for host, _ in hosts)
+    return tuple(sorted({Endpoint(host, port, "MongoDB") for host, port in hosts}))
+
+
+def _host_and_port(text: str) -> tuple[str, int]:
+    host, found, port = text.rpartition(":") if not text.endswith("]") else (text, "", "")
+    if not found:
+        host, port = text, str(_MONGODB_PORT)
+    if host.startswith("[") and host.endswith("]") and address(host[1:-1]) is not None:
+        host = host[1:-1]
+    elif _HOST.fullmatch(host) is None:
+        raise ValueError("a host in it is not well-formed")
+    if not (port.isascii() and port.isdigit() and 0 < int(port) < 65536):  # noqa: PLR2004  the largest port
+        raise ValueError("a port in it is not well-formed")
+    return host, int(port)
+
+
+def address(host: str) -> str | None:
+    """The block that holds just this address; None where `host` is a name."""
+    try:
+        found = ip_address(host)
+    except ValueError:
+        return None
+    return f"{found}/{found.max_prefixlen}"
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is the pod itself, which no policy concerns."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def services(host: str, namespace: str) -> tuple[ServiceName, ...]:
+    """The Services that a name may stand for in a pod of `namespace`, the most probable first.
+
+    `svc`, `svc.ns`, `svc.ns.svc` and `svc.ns.svc.DOMAIN`; each may have a pod's name in front, where the Service is
+    headless. https://kubernetes.io/docs/concepts/services-networking/dns-pod-service/
+    """
+    labels = host.lower().rstrip(".").split(".")
+    if "svc" in labels[2:4]:
+        end = labels.index("svc", 2)
+        return (ServiceName(labels[end - 1], labels[end - 2]),)
+    match labels:
+        case [name]:
+            return (ServiceName(namespace, name),)
+        case [first, second]:
+            return (ServiceName(second, first), ServiceName(namespace, second))
+        case [_, second, third]:
+            return (ServiceName(third, second),)
+    return ()
+
+
+def only_inside(host: str) -> bool:
+    """Whether a name can't be a public one."""
+    labels = host.lower().rstrip(".").split(".")
+    return len(labels) == 1 or "svc" in labels[2:4]

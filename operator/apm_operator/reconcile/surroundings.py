@@ -1,0 +1,103 @@
+"""Whom an agent's pods are to reach and be reached by, beside what its own spec says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from apm_operator.api.network import Network
+from apm_operator.manifests.agent import Surroundings
+from apm_operator.reconcile import endpoints, reach
+from apm_operator.reconcile.endpoints import Endpoint
+from apm_operator.reconcile.secrets import SecretUse
+
+if TYPE_CHECKING:
+    from apm_operator.api.agentdeployment import AgentDeploymentSpec
+    from apm_operator.network import ClusterNetwork
+    from apm_operator.queue import Key
+    from apm_operator.reconcile.callers import CallIndex
+    from apm_operator.reconcile.secrets import Secrets
+    from apm_operator.reconcile.services import Services
+
+
+_NO_API_SERVER = (
+    "API server: its addresses are not known; set the chart's network.apiServer.cidrs (kubectl get endpointslices "
+    "kubernetes shows them), or name them in spec.network.egressTo"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a spec makes an agent's pods connect to.
+
+    Attributes:
+        uri: where MongoDB's connection string lies.
+        peers: namespace and name of the agents that it asks.
+        api: whether they call the API server.
+    """
+
+    endpoints: tuple[Endpoint, ...] = ()
+    uri: SecretUse | None = None
+    peers: tuple[tuple[str, str], ...] = ()
+    network: Network = field(default_factory=Network)
+    api: bool = False
+
+    @classmethod
+    def of(cls, spec: AgentDeploymentSpec, peers: tuple[tuple[str, str], ...]) -> Wanted:
+        """Read it out of a spec."""
+        ref = spec.state.mongodb.uri_secret_ref if spec.state is not None else None
+        uri = SecretUse(ref.name, ref.key) if ref is not None else None
+        return cls(endpoints.of_spec(spec), uri, peers, spec.network, bool(spec.permissions))
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What became of it.
+
+    Attributes:
+        unknown: what the policy can't open, one sentence each that says what to do.
+    """
+
+    surroundings: Surroundings = field(default_factory=Surroundings)
+    unknown: tuple[str, ...] = ()
+
+
+class Neighbours:
+    """Finds out where what a spec names is."""
+
+    def __init__(self, cluster: ClusterNetwork, calls: CallIndex, secrets: Secrets, services: Services) -> None:
+        self._cluster = cluster
+        self._calls = calls
+        self._secrets = secrets
+        self._services = services
+
+    async def look(self, key: Key, wanted: Wanted) -> Outlook:
+        """The present state; the Secrets that the agent uses have been looked at.
+
+        Raises:
+            ApiError: a Service could not be read for a reason that may pass.
+        """
+        stored = self._secrets.endpoints(key, wanted.uri) if wanted.uri is not None else ()
+        all_wanted = (*wanted.endpoints, *(stored or ()))
+        found = await self._services.look(key, reach.names(all_wanted, key.namespace))
+        reached = reach.resolve(all_wanted, key.namespace, found, wanted.network)
+        unknown = reached.unknown
+        if stored is None and wanted.uri is not None and not wanted.network.egress_to:
+            unknown += (_no_uri(wanted.uri),)
+        if wanted.api and not self._cluster.api_server.cidrs and not wanted.network.egress_to:
+            unknown += (_NO_API_SERVER,)
+        surroundings = Surroundings(
+            cluster=self._cluster, callers=self._calls.callers(key), peers=wanted.peers, targets=reached.targets
+        )
+        return Outlook(surroundings, unknown)
+
+    def release(self, key: Key) -> None:
+        """An agent is gone."""
+        self._services.release(key)
+
+
+def _no_uri(use: SecretUse) -> str:
+    return (
+        f"MongoDB: its hosts are not known, since key {use.key} of Secret {use.name} is missing, holds no MongoDB "
+        "connection string, or may not be read by the operator: mend that, or name its pods in spec.network.egressTo"
+    )
