@@ -91,6 +91,10 @@ class Bare:
             with step(f"loading {reference}"):
                 runtime.load(archive)
 
+    def restart_api_server(self) -> None:
+        """End the API server at once, and return when it serves again."""
+        self.plane.restart_api_server(kill=True)
+
     @contextmanager
     def reach(self, namespace: str, service: str, port: int) -> Iterator[tuple[str, int]]:
         """Address and port of a Service; kube-proxy serves this machine as it serves pods."""

@@ -8,8 +8,9 @@ from typing import ClassVar
 
 from cluster import gobuild, settings
 from cluster.builder import Engine
+from cluster.controlplane import kubectl
 from cluster.errors import ClusterError
-from cluster.progress import say, step
+from cluster.progress import say, step, wait_until
 from cluster.reach import port_forward
 
 _CLUSTER = "apm"
@@ -61,6 +62,18 @@ class Kind:
         """Load an image archive into the node."""
         del reference
         self._kind("load", "image-archive", str(archive), f"--name={_CLUSTER}")
+
+    def restart_api_server(self) -> None:
+        """End the API server at once, and return when it serves again: the kubelet starts it anew."""
+        node = f"{_CLUSTER}-control-plane"
+        subprocess.run([self.engine, "exec", node, "pkill", "-KILL", "kube-apiserver"], check=True)
+        wait_until("the API server to be back", self._answers, seconds=120)
+
+    def _answers(self) -> bool:
+        try:
+            return kubectl(self.kubeconfig, "get", "--raw=/readyz", "--request-timeout=5s") == "ok"
+        except ClusterError:
+            return False
 
     def reach(self, namespace: str, service: str, port: int) -> AbstractContextManager[tuple[str, int]]:
         """Host and port at which this machine reaches a Service while the context lasts."""

@@ -40,6 +40,9 @@ class Provider(Protocol):
     def load(self, reference: str, archive: Path) -> None:
         """Make an image known to the nodes, unless they have it."""
 
+    def restart_api_server(self) -> None:
+        """End the API server at once, and return when it serves again."""
+
     def reach(self, namespace: str, service: str, port: int) -> AbstractContextManager[tuple[str, int]]:
         """Host and port at which this machine reaches a Service while the context lasts."""
 

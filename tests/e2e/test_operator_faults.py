@@ -4,14 +4,16 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from cluster.installation import Installation
-from e2e.support.manifests import agent
+from e2e.support.manifests import agent, mongodb
 from e2e.support.operator import Operator
 from e2e.support.signals import Signals, sender
 from e2e.support.space import Space
+from e2e.support.traffic import traffic, wait_for_answers
 from e2e.support.waiting import until
 
 _AGENTS = int(os.environ.get("APM_E2E_AGENTS") or ("30" if os.environ.get("APM_SOAK") else "6"))
@@ -73,15 +75,20 @@ def test_the_operator_is_killed_in_the_middle_of_roll_outs(space: Space, operato
         _check_nothing_is_there_twice(space, name)
 
 
-def _check_nothing_is_there_twice(space: Space, name: str) -> None:
+def _check_children(space: Space, name: str, *budgets: str) -> None:
+    """One child of each kind, and these disruption budgets."""
     config = f"{name}-{space.get('agentdeployment', name)['status']['configHash']}"
-    wanted = {kind: [name] for kind in _CHILDREN} | {"configmaps": [config], "poddisruptionbudgets": []}
+    wanted = {kind: [name] for kind in _CHILDREN} | {"configmaps": [config], "poddisruptionbudgets": [*budgets]}
     until(
         f"one child of each kind of {name}",
         lambda: {kind: space.names(kind, name) for kind in _CHILDREN},
         lambda found: found == wanted,
         seconds=90,
     )
+
+
+def _check_nothing_is_there_twice(space: Space, name: str) -> None:
+    _check_children(space, name)
     assert len(space.pods(name)) == 1
     assert len([each for each in space.all("replicasets", name) if each["spec"]["replicas"]]) == 1
     # Each version of the spec was rolled out once at most.
@@ -95,6 +102,29 @@ def _configs(space: Space) -> dict[str, str]:
         each["metadata"]["name"]: each["spec"]["template"]["metadata"]["annotations"][_CONFIG_HASH]
         for each in space.all("deployments")
     }
+
+
+def test_the_api_server_is_restarted(space: Space, operator: Operator) -> None:
+    def busy(reply: str) -> dict[str, Any]:
+        return agent("busy", reply=reply, replicas=2, state=mongodb())
+
+    space.apply(busy("before"), agent("bystander"))
+    space.ready("busy", "bystander")
+    untouched = [pod["metadata"]["uid"] for pod in space.pods("bystander")]
+    with traffic(space, "busy", operator.runtime_image()) as report:
+        wait_for_answers(space, 10)
+        operator.cluster.cluster.restart_api_server()
+        space.apply(busy("after"), agent("made"))
+        space.ready("busy", "made", seconds=_BACKOFF)
+        wait_for_answers(space, 10)
+    assert report.errors == []
+    assert set(report.answers) == {"before", "after"}
+    for name, pods, revision in (("busy", 2, "2"), ("bystander", 1, "1"), ("made", 1, "1")):
+        until(f"{pods} pods of {name}", lambda name=name: len(space.pods(name)), lambda n, p=pods: n == p, seconds=90)
+        _check_children(space, name, *(["busy"] if name == "busy" else []))
+        annotations = space.get("deployment", name)["metadata"]["annotations"]
+        assert annotations["deployment.kubernetes.io/revision"] == revision, "rolled out once for each edit"
+    assert [pod["metadata"]["uid"] for pod in space.pods("bystander")] == untouched
 
 
 @pytest.mark.usefixtures("single")

@@ -82,6 +82,10 @@ def test_pods_that_crash_tell_their_last_line_without_secrets(space: Space) -> N
     assert "No module named 'e2e_no_such_module'" in condition["message"]
     assert _PASSWORD not in _everything_shown(space, "broken")
 
+    space.apply(agent("broken"))
+    space.ready("broken")
+    assert space.names("deployments") == ["broken"]
+
 
 def test_an_exceeded_quota_is_told_and_raising_it_is_enough(space: Space) -> None:
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
