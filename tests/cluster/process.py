@@ -33,12 +33,17 @@ class Identity:
         return cls(int(pid), int(rest.rpartition(")")[2].split()[19]))
 
     def alive(self) -> bool:
-        """Whether this very process still runs (a zombie does not)."""
+        """Whether this very process still runs.
+
+        A zombie does not, unless threads are left: until the last has ended, its ports stay taken.
+        """
         try:
             stat = Path(f"/proc/{self.pid}/stat").read_text()
         except (FileNotFoundError, ProcessLookupError):
             return False
-        return Identity.parse(stat) == self and stat.rpartition(")")[2].split()[0] not in "ZX"
+        fields = stat.rpartition(")")[2].split()
+        ended = fields[0] in "ZX" and int(fields[17]) <= 1
+        return Identity.parse(stat) == self and not ended
 
 
 def myself() -> str:

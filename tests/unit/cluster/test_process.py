@@ -43,6 +43,26 @@ def test_a_started_process_is_recorded_and_stopped(table: ProcessTable):
     assert table.names() == []
 
 
+_LEADER_ENDS = """
+import ctypes, threading, time
+threading.Thread(target=time.sleep, args=(60,), daemon=True).start()
+ctypes.CDLL(None).pthread_exit(None)
+"""
+
+
+def test_a_process_whose_first_thread_has_ended_lives_on_in_the_others(table: ProcessTable):
+    table.start("headless", [sys.executable, "-c", _LEADER_ENDS])
+    pid = table.pid("headless")
+
+    def zombie() -> bool:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+
+    wait_until("the end of the first thread", zombie, seconds=10)
+    assert table.alive("headless")
+    table.stop("headless", grace=0.1, kill=True)
+    assert not table.alive("headless")
+
+
 def test_a_process_deaf_to_sigterm_is_killed(table: ProcessTable):
     table.start("deaf", [sys.executable, "-c", "import signal; signal.signal(15, signal.SIG_IGN); signal.pause()"])
     # The record is there before the program is: wait until it ignores SIGTERM.
