@@ -108,14 +108,9 @@ class Operator:
         monitor = self._monitor = WatchMonitor(
             (resource, namespace) for resource in WATCHED for namespace in (namespaces or (None,))
         )
-        kind = monitor.response_class(self._cache.echoes)
-        handlers = watching.registry(
-            self._cache,
-            wake=self._controller.wake,
-            wake_soon=self._controller.wake_soon,
-            server=self._kube.server,
-            session=lambda: self._kube.session(kind),
-        )
+        observe = watching.observer(self._cache, wake=self._controller.wake, wake_soon=self._controller.wake_soon)
+        kind = monitor.response_class(self._cache.echoes, observe)
+        handlers = watching.registry(observe, server=self._kube.server, session=lambda: self._kube.session(kind))
         await watching.watch(handlers, namespaces)
         self._stop.set()  # kopf takes the signals for itself, and ends at one
 

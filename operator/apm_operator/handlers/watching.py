@@ -1,8 +1,8 @@
-"""kopf's part: watches feed the cache, the cache feeds the queue. No handler works, waits or writes."""
+"""kopf's part: lists and watches feed the cache, the cache feeds the queue. No handler works, waits or writes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
@@ -62,34 +62,47 @@ class _NoProgress(kopf.ProgressStorage):
         return essence
 
 
-def registry(
-    cache: Cache,
-    *,
-    wake: Callable[[Key], None],
-    wake_soon: Callable[[Key], None],
-    server: str,
-    session: Callable[[], aiohttp.ClientSession],
-) -> kopf.OperatorRegistry:
-    """What kopf is to watch, and how it logs in.
+def observer(
+    cache: Cache, *, wake: Callable[[Key], None], wake_soon: Callable[[Key], None]
+) -> Callable[[Mapping[str, Any]], None]:
+    """What takes in a watch event, or an object of a list.
 
     Args:
         cache: takes in what the watches tell.
         wake: told of an agent that was changed itself.
         wake_soon: told of an agent whose children, pods or callers have changed.
+    """
+
+    def observe(event: Mapping[str, Any]) -> None:
+        body = event["object"]
+        changed = key_of(AGENTS, body) if body["kind"] == AGENTS.kind else None
+        for key in cache.observe(body, deleted=event["type"] == "DELETED"):
+            (wake if key == changed else wake_soon)(key)
+
+    return observe
+
+
+def registry(
+    observe: Callable[[Mapping[str, Any]], None],
+    *,
+    server: str,
+    session: Callable[[], aiohttp.ClientSession],
+) -> kopf.OperatorRegistry:
+    """What kopf is to list and watch, and how it logs in.
+
+    Args:
+        observe: takes in what kopf has listed; the events of a watch don't come this way.
         server: address of the API server.
         session: makes a session that signs its requests; kopf closes it.
     """
     handlers = kopf.OperatorRegistry()
 
     # An index would be the other way to be fed, but it does not hear of deletions.
-    async def observe(event: Any, **_: Any) -> None:
-        body = event["object"]
-        changed = key_of(AGENTS, body) if body["kind"] == AGENTS.kind else None
-        for key in cache.observe(body, deleted=event["type"] == "DELETED"):
-            (wake if key == changed else wake_soon)(key)
+    async def listed(event: Any, **_: Any) -> None:
+        observe(event)
 
     for resource in WATCHED:
-        kopf.on.event(resource.group, resource.version, resource.plural, id=resource.plural, registry=handlers)(observe)
+        kopf.on.event(resource.group, resource.version, resource.plural, id=resource.plural, registry=handlers)(listed)
 
     async def login(**_: Any) -> kopf.AiohttpSession:
         return kopf.AiohttpSession(server=server, aiohttp_session=session())

@@ -1,10 +1,11 @@
-from collections.abc import AsyncIterator
+import json
+from collections.abc import AsyncIterator, Mapping
 from types import SimpleNamespace
 from typing import Any
 
 from apm_operator.echoes import Echoes
 from apm_operator.kinds import AGENTS, PODS
-from apm_operator.watches import WatchedContent, WatchMonitor
+from apm_operator.watches import Events, WatchMonitor
 
 
 def test_a_watch_is_as_old_as_its_last_sign_of_life():
@@ -26,23 +27,37 @@ def test_a_watch_of_something_else_does_not_count():
     assert not monitor.all_open()
 
 
-async def test_a_watch_hands_on_what_is_no_echo():
+async def test_a_watch_takes_events_out_and_hands_on_the_rest():
     """Whole lines, however they were cut into chunks on their way."""
-    own, other = event("10"), event("11")
-    stream = own + b"\n" + other + b"\n" + event("12") + b"\n"
+    bookmark = line("BOOKMARK", "13")
+    stream = line("ADDED", "10") + line("MODIFIED", "11") + bookmark + line("ADDED", "12") + line("DELETED", "12")
     for cut in range(len(stream)):
         echoes = Echoes()
         echoes.expect("10")
         echoes.expect("12")
-        monitor = WatchMonitor([(PODS, None)], lambda: 0.0)
+        observed, signs = [], []
         content: Any = SimpleNamespace(iter_chunked=lambda _, cut=cut: chunks(stream[:cut], stream[cut:]))
-        watched = WatchedContent(content, monitor, echoes, "/api/v1/pods")
-        assert b"".join([chunk async for chunk in watched.iter_chunked(1)]) == other + b"\n"
-        assert monitor.all_open()
+        events = Events(content, lambda signs=signs: signs.append(1), echoes, observed.append)
+        assert b"".join([chunk async for chunk in events.iter_chunked(1)]) == bookmark
+        assert observed == [json.loads(line("MODIFIED", "11")), json.loads(line("DELETED", "12"))]
+        assert len(signs) == 2
 
 
-def event(version: str) -> bytes:
-    return b'{"type":"ADDED","object":{"metadata":{"resourceVersion":"%s"}}}' % version.encode()
+async def test_an_event_that_can_not_be_read_does_not_end_the_watch():
+    observed = []
+
+    def observe(event: Mapping[str, Any]) -> None:
+        observed.append(event["object"]["metadata"]["resourceVersion"])
+        raise KeyError("spec")
+
+    content: Any = SimpleNamespace(iter_chunked=lambda _: chunks(b'{"type":"ADDED"\n', line("ADDED", "1")))
+    events = Events(content, lambda: None, Echoes(), observe)
+    assert [chunk async for chunk in events.iter_chunked(1)] == []
+    assert observed == ["1"]
+
+
+def line(kind: str, version: str) -> bytes:
+    return b'{"type":"%s","object":{"metadata":{"resourceVersion":"%s"}}}\n' % (kind.encode(), version.encode())
 
 
 async def chunks(*parts: bytes) -> AsyncIterator[bytes]:
