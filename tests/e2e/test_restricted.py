@@ -5,7 +5,7 @@ import json
 import pytest
 
 from cluster.errors import ClusterError
-from cluster.installation import OPERATOR_NAMESPACE
+from cluster.installation import AGENTS_NAMESPACE, OPERATOR_NAMESPACE
 from e2e.support.manifests import agent
 from e2e.support.operator import Operator
 from e2e.support.space import Space
@@ -34,7 +34,7 @@ def test_the_namespaces_enforce_it(space: Space) -> None:
             "spec": {"containers": [{"name": "plain", "image": "plain"}]},
         }
     )
-    for namespace in (space.name, OPERATOR_NAMESPACE):
+    for namespace in (space.name, OPERATOR_NAMESPACE, AGENTS_NAMESPACE):
         with pytest.raises(ClusterError, match="violates PodSecurity"):
             space.cluster.kubectl("create", "-f", "-", f"--namespace={namespace}", "--dry-run=server", stdin=plain)
 

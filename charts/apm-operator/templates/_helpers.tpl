@@ -65,6 +65,21 @@ capabilities:
   drop: [ALL]
 {{- end }}
 
+{{/* The ServiceAccount's token where every client looks for it; mounted here so that nothing is mounted by default. */}}
+{{- define "apm-operator.tokenMount" -}}
+{name: token, mountPath: /var/run/secrets/kubernetes.io/serviceaccount, readOnly: true}
+{{- end }}
+
+{{- define "apm-operator.tokenVolume" -}}
+name: token
+projected:
+  defaultMode: 0440
+  sources:
+  - serviceAccountToken: {path: token, expirationSeconds: 3600}
+  - configMap: {name: kube-root-ca.crt, items: [{key: ca.crt, path: ca.crt}]}
+  - downwardAPI: {items: [{path: namespace, fieldRef: {fieldPath: metadata.namespace}}]}
+{{- end }}
+
 {{- define "apm-operator.testNamespace" -}}
 {{- if .Values.tests.namespace -}}
 {{- .Values.tests.namespace }}

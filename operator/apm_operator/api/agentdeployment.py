@@ -12,7 +12,14 @@ from agent_runtime.spec.agent import AgentSpec
 from apm_operator.api.env import EnvFrom, EnvVar
 from apm_operator.api.network import Network
 from apm_operator.api.permissions import Permission
-from apm_operator.api.pods import ImagePullSecret, LabelValue, MetadataKey, PodTemplate, Resources
+from apm_operator.api.pods import (
+    DEFAULT_RESOURCES,
+    ImagePullSecret,
+    LabelValue,
+    MetadataKey,
+    PodTemplate,
+    Resources,
+)
 from apm_operator.api.problems import describe
 from apm_operator.api.scheduling import Toleration, TopologySpreadConstraint
 from apm_operator.api.status import AgentDeploymentStatus
@@ -23,8 +30,6 @@ PriorityClassName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-
 
 _DEEPEST = 64
 """Levels below a field of the spec. Some fields take any JSON, of which the API server lets 10,000 levels pass."""
-
-DEFAULT_RESOURCES = Resources(requests={"cpu": "100m", "memory": "128Mi"}, limits={"memory": "512Mi"})
 
 
 class AgentDeploymentSpec(AgentSpec):
@@ -47,7 +52,8 @@ class AgentDeploymentSpec(AgentSpec):
         default=(), max_length=32, description="ConfigMaps and Secrets whose keys become variables."
     )
     resources: Resources = Field(
-        default=DEFAULT_RESOURCES, description="CPU and memory of each pod; replaces the default as a whole."
+        default=DEFAULT_RESOURCES,
+        description="CPU, memory and disk of each pod. Every limit that is left out is the default's, or the request.",
     )
     node_selector: dict[MetadataKey, LabelValue] = Field(
         default_factory=dict, max_length=32, description="Labels that a node must have."

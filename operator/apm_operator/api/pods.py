@@ -28,7 +28,7 @@ class ImagePullSecret(SpecModel):
 
 
 class Resources(SpecModel):
-    """CPU and memory of one pod."""
+    """CPU, memory and disk of one pod."""
 
     requests: dict[str, Quantity] = Field(
         default_factory=dict,
@@ -36,6 +36,12 @@ class Resources(SpecModel):
         description="What a node must have free, such as `{cpu: 100m, memory: 128Mi}`.",
     )
     limits: dict[str, Quantity] = Field(default_factory=dict, max_length=16, description="What a pod may use at most.")
+
+
+DEFAULT_RESOURCES = Resources(
+    requests={"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "64Mi"},
+    limits={"cpu": "1", "memory": "512Mi", "ephemeral-storage": "512Mi"},
+)
 
 
 class PodMetadata(SpecModel):

@@ -8,6 +8,7 @@ from agent_runtime.spec.secret import API_KEYS_DIR, SECRETS_DIR
 from apm_operator.kinds import CONFIG_HASH, SECRETS_HASH
 from apm_operator.manifests.agent import PORT, PORT_NAME
 from apm_operator.manifests.configmap import FILE_NAME
+from apm_operator.manifests.resources import complete
 
 if TYPE_CHECKING:
     from apm_operator.manifests.agent import Agent
@@ -18,6 +19,7 @@ USER_ID = 65532
 TOKEN_DIR = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105  a folder; all clients look there
 TOKEN_SECONDS = 600
 """Life of the token that an agent with permissions has: the shortest that Kubernetes gives out. kubelet renews it."""
+TMP_LIMIT = "256Mi"
 GRACE_SECONDS = 60
 """Time that a pod has after SIGTERM to end its running supersteps."""
 
@@ -91,14 +93,14 @@ def _container(agent: Agent) -> dict[str, Any]:
             "readOnlyRootFilesystem": True,
         },
         "volumeMounts": mounts,
-        **_present(envFrom=_wire(spec.env_from), resources=_wire(spec.resources)),
+        **_present(envFrom=_wire(spec.env_from), resources=complete(spec.resources)),
     }
 
 
 def _volumes(agent: Agent) -> list[dict[str, Any]]:
     volumes: list[dict[str, Any]] = [
         {"name": "config", "configMap": {"name": agent.config_map}},
-        {"name": "tmp", "emptyDir": {}},
+        {"name": "tmp", "emptyDir": {"sizeLimit": TMP_LIMIT}},
     ]
     if agent.permissions:
         volumes.append({"name": "token", "projected": {"defaultMode": 0o440, "sources": _token()}})

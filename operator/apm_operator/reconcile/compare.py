@@ -3,28 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from decimal import Decimal, InvalidOperation
+from decimal import InvalidOperation
 from typing import Any
 
+from apm_operator.api.quantity import amount
+
 _QUANTITY_FIELDS = frozenset({"limits", "requests", "sizeLimit"})
-_SUFFIXES = {
-    "n": Decimal("1e-9"),
-    "u": Decimal("1e-6"),
-    "m": Decimal("1e-3"),
-    "": Decimal(1),
-    "k": Decimal(10**3),
-    "M": Decimal(10**6),
-    "G": Decimal(10**9),
-    "T": Decimal(10**12),
-    "P": Decimal(10**15),
-    "E": Decimal(10**18),
-    "Ki": Decimal(2**10),
-    "Mi": Decimal(2**20),
-    "Gi": Decimal(2**30),
-    "Ti": Decimal(2**40),
-    "Pi": Decimal(2**50),
-    "Ei": Decimal(2**60),
-}
 
 
 def covers(observed: Any, desired: Any, *, quantities: bool = False) -> bool:
@@ -53,13 +37,6 @@ def covers(observed: Any, desired: Any, *, quantities: bool = False) -> bool:
 
 def _same_quantity(one: Any, other: Any) -> bool:
     try:
-        return quantity(one) == quantity(other)
+        return amount(one) == amount(other)
     except (InvalidOperation, KeyError):
         return False
-
-
-def quantity(value: str | float) -> Decimal:
-    """The number that a Kubernetes quantity such as `500m` or `1Gi` stands for."""
-    text = str(value)
-    number = text.rstrip("numkKMGTPEi")
-    return Decimal(number) * _SUFFIXES[text[len(number) :]]

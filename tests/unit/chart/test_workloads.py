@@ -1,22 +1,6 @@
 from typing import Any
 
 
-def test_pods_are_restricted(render):
-    """Pod Security `restricted`, and more: https://kubernetes.io/docs/concepts/security/pod-security-standards/."""
-    specs = [pod_spec(item) for item in render() if item["kind"] in ("Deployment", "Pod")]
-    assert len(specs) == 2
-    for spec in specs:
-        assert spec["securityContext"]["runAsNonRoot"]
-        assert spec["securityContext"]["runAsUser"] > 0
-        assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
-        for container in spec["containers"]:
-            assert container["securityContext"] == {
-                "allowPrivilegeEscalation": False,
-                "readOnlyRootFilesystem": True,
-                "capabilities": {"drop": ["ALL"]},
-            }
-
-
 def test_images_take_the_version_of_the_chart_unless_told(render):
     assert image(render()) == "ghcr.io/valeo-neuroerp/apm-operator:0.1.0"
     assert image(render("image.repository=r/o", "image.tag=x")) == "r/o:x"

@@ -2,7 +2,8 @@ from typing import Any
 
 import pytest
 
-from apm_operator.reconcile.compare import covers, quantity
+from apm_operator.api.quantity import amount
+from apm_operator.reconcile.compare import covers
 
 
 @pytest.mark.parametrize(
@@ -42,4 +43,4 @@ def test_what_says_less_or_otherwise_does_not(observed: Any, desired: Any):
     ("one", "other"), [("100m", "0.1"), ("1k", "1000"), ("1Ki", 1024), ("1.5Gi", "1536Mi"), ("2E", "2000P")]
 )
 def test_spellings_of_one_quantity(one: str, other: str):
-    assert quantity(one) == quantity(other)
+    assert amount(one) == amount(other)
