@@ -17,7 +17,7 @@ CLUSTER := $(RUN)/python -m cluster
 PYTEST := $(RUN)/python -m pytest
 
 COMPILE := $(RUN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 \
-  --no-emit-index-url --no-emit-find-links pyproject.toml
+  --no-emit-index-url --no-emit-find-links
 
 .PHONY: help venv lock generate lint unit integration e2e test bench demo up down status images install soak clean-cache
 
@@ -73,9 +73,10 @@ lint: venv ## style, types, import rules, generated files, manifests
 	@"$$($(CLUSTER) bin helm)" lint --quiet --strict charts/apm-operator
 
 lock: venv ## make the locks in requirements/ anew from pyproject.toml
-	@$(COMPILE) --extra operator --output-file requirements/operator.txt
-	@$(COMPILE) --extra runtime --output-file requirements/runtime.txt
-	@$(COMPILE) --all-extras --group dev --output-file requirements/dev.txt
+	@$(COMPILE) pyproject.toml --extra operator --output-file requirements/operator.txt
+	@$(COMPILE) pyproject.toml --extra runtime --output-file requirements/runtime.txt
+	@$(COMPILE) --group sbom --output-file requirements/sbom.txt
+	@$(COMPILE) pyproject.toml --all-extras --group dev --output-file requirements/dev.txt
 
 generate: venv ## write the generated files anew: CRDs, plain manifests, reference
 	@$(RUN)/python -m apm_operator.api

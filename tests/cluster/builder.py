@@ -28,9 +28,9 @@ class Builder(Protocol):
         """Whether it keeps the image."""
 
     def build(
-        self, reference: str, context: Path, dockerfile: Path, arguments: Mapping[str, str], lock: Path | None
+        self, reference: str, context: Path, dockerfile: Path, arguments: Mapping[str, str], locks: Sequence[Path]
     ) -> None:
-        """Build an image; `lock` names the Python requirements that the build installs."""
+        """Build an image; `locks` name the Python requirements that the build installs."""
 
     def save(self, reference: str, archive: Path) -> None:
         """Write the image as a docker-archive."""
@@ -60,15 +60,14 @@ class Buildah:
         return self._run(["inspect", "--type=image", reference], check=False) == 0
 
     def build(
-        self, reference: str, context: Path, dockerfile: Path, arguments: Mapping[str, str], lock: Path | None
+        self, reference: str, context: Path, dockerfile: Path, arguments: Mapping[str, str], locks: Sequence[Path]
     ) -> None:
-        """Build an image; packages come from a folder that pip on this machine filled and checked."""
+        """Build an image; packages come from folders that pip on this machine filled and checked."""
         options = [f"--build-arg={name}={value}" for name, value in arguments.items()]
-        if lock is not None:
-            options += [
-                f"--volume={wheels(lock)}:/wheels:ro",
-                "--build-arg=PIP_OPTIONS=--no-index --find-links=/wheels",
-            ]
+        if locks:
+            options += [f"--volume={wheels(lock)}:/wheels/{lock.stem}:ro" for lock in locks]
+            links = " ".join(f"--find-links=/wheels/{lock.stem}" for lock in locks)
+            options.append(f"--build-arg=PIP_OPTIONS=--no-index {links}")
         self._run(
             ["build", "--layers", "--pull-never", f"--file={dockerfile}", f"--tag={reference}", *options, str(context)]
         )
@@ -104,10 +103,10 @@ class Engine:
         return done.returncode == 0
 
     def build(
-        self, reference: str, context: Path, dockerfile: Path, arguments: Mapping[str, str], lock: Path | None
+        self, reference: str, context: Path, dockerfile: Path, arguments: Mapping[str, str], locks: Sequence[Path]
     ) -> None:
-        """Build an image; the build installs the packages of `lock` itself."""
-        del lock
+        """Build an image; the build installs the packages of `locks` itself."""
+        del locks
         options = [f"--build-arg={name}={value}" for name, value in arguments.items()]
         self._run(["build", f"--file={dockerfile}", f"--tag={reference}", *options, str(context)])
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from cluster import gobuild, settings
+from cluster.archive import Archive
 from cluster.builder import Builder, buildah
 from cluster.errors import BuildError
 from cluster.lock import exclusive, exclusive_if_free
@@ -17,6 +18,7 @@ from cluster.rootfs import POSTGRES, PYTHON, PYTHON_BUILD, RootFileSystem
 from cluster.settings import REPOSITORY
 
 _CONTAINERS = Path(__file__).parent / "containers"
+_SBOM_FOLDER = "usr/share/sbom/"
 _KEPT = 3
 _IGNORED = ("__pycache__", ".pyc")
 
@@ -31,7 +33,8 @@ class Image:
         sources: files and folders it is made of: place in the build context -> where they are.
         bases: build arguments that name another image.
         public_bases: whether the Dockerfile's defaults for the bases do as well.
-        lock: file of hashed Python requirements that the build installs.
+        locks: files of hashed Python requirements that the build installs.
+        sbom: whether it holds a list of what it is made of.
     """
 
     name: str
@@ -39,7 +42,8 @@ class Image:
     sources: Callable[[], Mapping[str, Path]] = dict
     bases: Mapping[str, "Image"] = field(default_factory=dict)
     public_bases: bool = False
-    lock: Path | None = None
+    locks: tuple[Path, ...] = ()
+    sbom: bool = False
 
     def key(self) -> str:
         """Digest of everything the image is made of."""
@@ -70,6 +74,7 @@ def _repository(*paths: str) -> Callable[[], Mapping[str, Path]]:
     return lambda: {path: REPOSITORY / path for path in paths}
 
 
+_SBOM_LOCK = REPOSITORY / "requirements/sbom.txt"
 _PYTHON_BASES = {"BASE": _base(PYTHON), "BUILDER": _base(PYTHON_BUILD)}
 
 PAUSE = Image(
@@ -91,21 +96,25 @@ OPERATOR = Image(
     dockerfile=REPOSITORY / "operator/Dockerfile",
     sources=_repository(
         "requirements/operator.txt",
+        "requirements/sbom.txt",
+        "deploy/sbom.py",
         "operator/apm_operator",
         "agent_runtime/__init__.py",
         "agent_runtime/spec",
     ),
     bases=_PYTHON_BASES,
     public_bases=True,
-    lock=REPOSITORY / "requirements/operator.txt",
+    locks=(REPOSITORY / "requirements/operator.txt", _SBOM_LOCK),
+    sbom=True,
 )
 RUNTIME = Image(
     name="agent-runtime",
     dockerfile=REPOSITORY / "agent_runtime/Dockerfile",
-    sources=_repository("requirements/runtime.txt", "agent_runtime"),
+    sources=_repository("requirements/runtime.txt", "requirements/sbom.txt", "deploy/sbom.py", "agent_runtime"),
     bases=_PYTHON_BASES,
     public_bases=True,
-    lock=REPOSITORY / "requirements/runtime.txt",
+    locks=(REPOSITORY / "requirements/runtime.txt", _SBOM_LOCK),
+    sbom=True,
 )
 ALL = {image.name: image for image in (PAUSE, MONGODB, OPERATOR, RUNTIME)}
 
@@ -116,6 +125,11 @@ class Built:
 
     reference: str
     archive: Path
+
+    @property
+    def sbom(self) -> Path:
+        """What the image is made of, as CycloneDX JSON, where it says so."""
+        return self.archive.with_suffix(".cdx.json")
 
 
 def build(image: Image, builder: Builder) -> Built:
@@ -135,9 +149,17 @@ def build(image: Image, builder: Builder) -> Built:
                     partial = archive.with_suffix(".partial")
                     partial.unlink(missing_ok=True)
                     builder.save(reference, partial)
+                    if image.sbom:
+                        _export_sbom(partial, archive.with_suffix(".cdx.json"))
                     os.replace(partial, archive)  # noqa: PTH105 - the atomic rename is the point
                     _prune(archive)
     return Built(reference, archive)
+
+
+def _export_sbom(archive: Path, target: Path) -> None:
+    files = Archive(archive)
+    (name,) = (path for path in files.paths() if path.startswith(_SBOM_FOLDER))
+    target.write_bytes(files.read(name))
 
 
 def forget_builds() -> None:
@@ -157,6 +179,7 @@ def _prune(newest: Path) -> None:
     same = [path for path in newest.parent.glob(f"{name}-*.tar") if path.name.rpartition("-")[0] == name]
     for path in sorted(same, key=lambda path: path.stat().st_mtime_ns)[:-_KEPT]:
         path.unlink(missing_ok=True)
+        path.with_suffix(".cdx.json").unlink(missing_ok=True)
 
 
 def _base_arguments(image: Image, builder: Builder) -> dict[str, str]:
@@ -177,7 +200,7 @@ def _build(image: Image, reference: str, arguments: dict[str, str], builder: Bui
             _copy(source, context / place)
         if image.reference != reference:
             raise BuildError(f"the sources of {image.name} changed while they were copied: run it again")
-        builder.build(reference, context, image.dockerfile, arguments, image.lock)
+        builder.build(reference, context, image.dockerfile, arguments, image.locks)
 
 
 def _copy(source: Path, target: Path) -> None:
