@@ -87,14 +87,17 @@ def _model_elsewhere(kubectl: Kubectl, agent: Callable[..., dict[str, Any]]) -> 
 
 
 def _config_taken(kubectl: Kubectl, agent: Callable[..., dict[str, Any]]) -> None:
-    """A config's name follows from its content: it is found out first, and taken when the agent is gone."""
-    _apply(kubectl, agent("renamed"))
+    """A config's name follows from its content: it is found out first, and taken when the agent is gone.
+
+    The agent has no pods, which would take their time to end.
+    """
+    _apply(kubectl, agent("renamed", replicas=0))
     _await("a config", lambda: _children(kubectl, "renamed", "configmap"))
     (name,) = _children(kubectl, "renamed", "configmap")
     kubectl("delete", "agentdeployment", "renamed", "--cascade=foreground", "--timeout=60s")
     _await("no config", lambda: not _children(kubectl, "renamed", "configmap"))
     _create(kubectl, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name.partition("/")[2]}})
-    _apply(kubectl, agent("renamed"))
+    _apply(kubectl, agent("renamed", replicas=0))
     _await("renamed is taken", lambda: reason(kubectl, "renamed") == "NameTaken")
 
 
