@@ -170,7 +170,7 @@ def _store(config: RuntimeConfig, settings: Settings, secrets: outbound.Secrets)
         room = Room(settings.memory_threads, settings.memory_bytes)
         # A graph of one's own may have channels that are made up of their history.
         return MemoryStore(room, histories=config.spec.graph is None)
-    from agent_runtime.state.mongodb import MongoStore  # noqa: PLC0415 - likewise
+    from agent_runtime.state.mongodb import MongoStore, tls_options  # noqa: PLC0415 - likewise
 
     mongodb = config.spec.state.mongodb
 
@@ -180,5 +180,8 @@ def _store(config: RuntimeConfig, settings: Settings, secrets: outbound.Secrets)
         except CallError as error:
             raise UnavailableError(str(error)) from error
 
+    def options() -> dict[str, Any]:
+        return tls_options(mongodb.tls, settings.secrets_dir) if mongodb.tls else {}
+
     agent = f"{config.agent.namespace}/{config.agent.name}"
-    return MongoStore(uri, mongodb.database, agent, settings.threads)
+    return MongoStore(uri, mongodb.database, agent, settings.threads, options)

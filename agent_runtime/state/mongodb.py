@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -29,24 +29,39 @@ from agent_runtime.state.records import (
     shown,
     thread_status,
 )
+from agent_runtime.state.trouble import readable, reason
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
     from datetime import datetime
+    from pathlib import Path
 
     from langgraph.checkpoint.base import BaseCheckpointSaver
+
+    from agent_runtime.spec.state import MongoDBTLSSpec
 
 _SELECTION_TIMEOUT_MS = 2000
 _SOCKET_TIMEOUT_MS = 10_000
 
 
 class MongoStore:
-    """Keeps threads, runs and leases in one database. `uri` is asked for when the connection is made."""
+    """Keeps threads, runs and leases in one database.
+
+    `uri` and `options` are asked for when the connection is made; both may raise UnavailableError.
+    """
 
     durable = True
 
-    def __init__(self, uri: Callable[[], str], database: str, agent: str, threads: int) -> None:
+    def __init__(
+        self,
+        uri: Callable[[], str],
+        database: str,
+        agent: str,
+        threads: int,
+        options: Callable[[], Mapping[str, Any]] = dict,
+    ) -> None:
         self._uri = uri
+        self._options = options
         self._database = database
         self._agent = agent
         self._pool_size = threads
@@ -220,7 +235,7 @@ class MongoStore:
     @property
     def _db(self) -> Any:
         if self._client is None:
-            with _readable():
+            with readable():
                 self._client = AsyncMongoClient(
                     self._uri(),
                     tz_aware=True,
@@ -228,6 +243,7 @@ class MongoStore:
                     connectTimeoutMS=_SELECTION_TIMEOUT_MS,
                     socketTimeoutMS=_SOCKET_TIMEOUT_MS,
                     appname="apm-agent",
+                    **self._options(),
                 )
         return self._client[self._database]
 
@@ -242,6 +258,7 @@ class MongoStore:
                 socketTimeoutMS=_SOCKET_TIMEOUT_MS,
                 maxPoolSize=self._pool_size,
                 appname="apm-agent",
+                **self._options(),
             )
         return AgentSaver(self._sync, self._database, self._agent)
 
@@ -275,15 +292,22 @@ class MongoStore:
             await self._db["threads"].update_one({"_id": self._key(thread_id)}, {"$set": changes})
 
 
-@contextmanager
-def _readable() -> Iterator[None]:
-    """Turns what the driver says of a connection string, at times a bare ValueError or OSError, into our own error."""
-    try:
-        yield
-    except (PyMongoError, ValueError, TypeError, OSError) as error:
-        raise UnavailableError(
-            f"the connection string of MongoDB can't be used ({type(error).__name__}): correct it in its Secret"
-        ) from error
+def tls_options(spec: MongoDBTLSSpec, secrets_dir: Path) -> dict[str, Any]:
+    """The driver's options for `state.mongodb.tls`.
+
+    Raises:
+        UnavailableError: A Secret that it names has no such key.
+    """
+    files = {"tlsCAFile": spec.ca_secret_ref, "tlsCertificateKeyFile": spec.client_certificate_secret_ref}
+    # Said once more, since the connection string may say otherwise.
+    options: dict[str, Any] = {"tls": True, "tlsAllowInvalidCertificates": False, "tlsAllowInvalidHostnames": False}
+    for option, ref in files.items():
+        if ref is not None:
+            path = ref.path(secrets_dir)
+            if not path.is_file():
+                raise UnavailableError(f"Secret {ref.name} has no value for the key {ref.key}: set it")
+            options[option] = str(path)
+    return options
 
 
 @asynccontextmanager
@@ -292,13 +316,7 @@ async def _answering() -> AsyncIterator[None]:
     try:
         yield
     except PyMongoError as error:
-        raise UnavailableError(f"MongoDB can't be used: {_reason(error)}") from error
-
-
-def _reason(error: PyMongoError) -> str:
-    code = getattr(error, "code", None)
-    name = (getattr(error, "details", None) or {}).get("codeName")
-    return f"{type(error).__name__}" + (f" ({name or code})" if name or code else "")
+        raise UnavailableError(f"MongoDB can't be used: {reason(error)}") from error
 
 
 def _thread(document: dict[str, Any] | None) -> Thread | None:

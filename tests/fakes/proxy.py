@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator
 
 
@@ -61,10 +62,10 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @asynccontextmanager
-async def proxy(host: str, port: int) -> AsyncIterator[Proxy]:
-    """A proxy on a free loopback port."""
+async def proxy(host: str, port: int, context: ssl.SSLContext | None = None) -> AsyncIterator[Proxy]:
+    """A proxy on a free loopback port, that speaks TLS to its clients if there is a context."""
     it = Proxy(host, port)
-    server = await asyncio.start_server(it.accept, "127.0.0.1", 0)
+    server = await asyncio.start_server(it.accept, "127.0.0.1", 0, ssl=context)
     it.port = server.sockets[0].getsockname()[1]
     try:
         yield it

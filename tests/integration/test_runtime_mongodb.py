@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets as random
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from pymongo import MongoClient
 
 from fakes.agents import CHAT, ECHO, RunningAgent, person, running
+from fakes.authority import Authority, swap
 from fakes.proxy import proxy
 
 SLOW_STEPS = {
@@ -46,9 +48,9 @@ def mounted(tmp_path: Path, mongodb_uri: str) -> Path:
     return tmp_path
 
 
-def _spec(database: str, **parts: Any) -> dict[str, Any]:
-    state = {"mongodb": {"uriSecretRef": {"name": "apm-mongodb", "key": "uri"}, "database": database}}
-    return {"models": [ECHO], "workflow": CHAT, "state": state, **parts}
+def _spec(database: str, *, tls: dict[str, Any] | None = None, **parts: Any) -> dict[str, Any]:
+    mongodb = {"uriSecretRef": {"name": "apm-mongodb", "key": "uri"}, "database": database, "tls": tls}
+    return {"models": [ECHO], "workflow": CHAT, "state": {"mongodb": mongodb}, **parts}
 
 
 @asynccontextmanager
@@ -161,6 +163,73 @@ async def test_a_run_goes_on_when_mongodb_was_away(database, mongodb_uri, tmp_pa
                 values = json.loads(await waiting.aread())
             assert (await http.get("/readyz")).status_code == 200
     assert values["done"] == ["step", "step", "step"]
+
+
+async def test_mongodb_is_spoken_to_by_tls(database, mongodb_uri, tmp_path):
+    authority = Authority("of mongodb")
+    async with _tls_mongodb(authority, mongodb_uri, tmp_path) as mounted:
+        tls = {"caSecretRef": {"name": "mongodb-tls", "key": "ca.crt"}}
+        client = {"clientCertificateSecretRef": {"name": "mongodb-tls", "key": "client.pem"}}
+        async with _agent(_spec(database, tls=tls | client), mounted) as it:
+            thread = (await it.client.threads.create())["thread_id"]
+            values = await it.client.runs.wait(thread, "agent", input=person("hi"))
+            assert values["messages"][-1]["content"] == "You said: hi"
+        for parts, told in (
+            (tls, "does it ask for a certificate of the agent?"),
+            (
+                {"caSecretRef": {"name": "mongodb-tls", "key": "other.crt"}} | client,
+                "is of no authority that is trusted",
+            ),
+            (
+                {"caSecretRef": {"name": "mongodb-tls", "key": "none"}},
+                "Secret mongodb-tls has no value for the key none",
+            ),
+        ):
+            async with running(_spec(database, tls=parts), secrets=mounted, ready=False) as it:
+                await it.agent.link.look()
+                ready = await it.client.http.client.get("/readyz")
+                assert (ready.status_code, told in ready.text) == (503, True), ready.text
+
+
+@pytest.mark.parametrize("option", ["tlsAllowInvalidCertificates=true", "tls=false", "tlsAllowInvalidHostnames=true"])
+async def test_a_connection_string_does_not_weaken_tls(database, mongodb_uri, tmp_path, option):
+    async with _tls_mongodb(Authority("of mongodb"), mongodb_uri, tmp_path, host="elsewhere", query=option) as mounted:
+        tls = {"caSecretRef": {"name": "mongodb-tls", "key": "ca.crt"}}
+        async with running(_spec(database, tls=tls), secrets=mounted, ready=False) as it:
+            await it.agent.link.look()
+            assert "its certificate is of another host" in str(it.agent.link.problem)
+
+
+async def test_a_mongodb_without_tls_is_not_spoken_to(database, mounted):
+    (mounted / "apm-mongodb" / "ca.crt").write_text(Authority().pem)
+    tls = {"caSecretRef": {"name": "apm-mongodb", "key": "ca.crt"}}
+    async with running(_spec(database, tls=tls), secrets=mounted, ready=False) as it:
+        await it.agent.link.look()
+        assert "MongoDB can't be used: ServerSelectionTimeoutError" in str(it.agent.link.problem)
+
+
+@asynccontextmanager
+async def _tls_mongodb(
+    authority: Authority, uri: str, folder: Path, *, host: str = "127.0.0.1", query: str = ""
+) -> AsyncIterator[Path]:
+    """MongoDB behind a port that asks for TLS and a client's certificate; gives the folder of a pod's Secrets."""
+    parts = urlsplit(uri)
+    certificate, key = authority.issue((), host=host)
+    (folder / "server.pem").write_text(certificate + key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(folder / "server.pem")
+    context.load_verify_locations(cadata=authority.pem)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.maximum_version = ssl.TLSVersion.TLSv1_2  # a client learns in the handshake that it lacks a certificate
+    swap(
+        folder / "mongodb-tls",
+        {"ca.crt": authority.pem, "client.pem": "".join(authority.issue()), "other.crt": Authority("of others").pem},
+    )
+    async with proxy(parts.hostname or "", parts.port or 27017, context) as way:
+        address = f"{parts.username}:{parts.password}@127.0.0.1:{way.port}"
+        (folder / "apm-mongodb").mkdir()
+        (folder / "apm-mongodb" / "uri").write_text(urlunsplit(parts._replace(netloc=address, query=query)))
+        yield folder
 
 
 async def test_without_mongodb_the_pod_lives_is_not_ready_and_says_why(tmp_path):

@@ -7,6 +7,7 @@ import pytest
 from pymongo import MongoClient
 
 from agent_runtime.state.mongodb import MongoStore
+from agent_runtime.state.records import ANONYMOUS, Thread, ThreadQuery
 from fakes.store_contract import CASES
 
 
@@ -35,6 +36,18 @@ async def test_store(case, store):
 async def test_preparing_twice_changes_nothing(store):
     await store.prepare()
     await store.ping()
+
+
+async def test_threads_of_an_older_release_are_those_of_anonymous_callers(store, mongodb_uri, database):
+    await store.add_thread(Thread("old"))
+    with MongoClient(mongodb_uri) as client:
+        for collection in ("threads", "runs"):
+            client[database][collection].update_many({}, {"$unset": {"owner": ""}})
+    assert [thread.thread_id for thread in await store.threads(ThreadQuery(owner=ANONYMOUS))] == ["old"]
+    assert await store.threads(ThreadQuery(owner="apiKey|alice")) == []
+    thread = await store.thread("old")
+    assert thread is not None
+    assert thread.owner == ANONYMOUS
 
 
 @pytest.mark.usefixtures("store")

@@ -34,7 +34,7 @@ async def test_a_wrong_connection_string_is_said_and_no_reason_to_die(tmp_path, 
     agent = _agent(tmp_path, uri, "1h")
     await agent.link.look()
     assert agent.link.problem is not None
-    assert "connection string of MongoDB can't be used" in agent.link.problem
+    assert "the connection string or certificates of MongoDB can't be used" in agent.link.problem
     assert "host" not in agent.link.problem
     await agent.close()
 
