@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from cluster.bare import Bare
-from cluster.installation import AGENTS_NAMESPACE, MONITORING_NAMESPACE, Installation
+from cluster.installation import AGENTS_NAMESPACE, MONITORING_NAMESPACE, RELEASE, Installation
 from cluster.mongodb import PORT as MONGODB_PORT
+from cluster.settings import REPOSITORY
 from e2e.support import beyond, pods
 from e2e.support.manifests import agent, mongodb
 from e2e.support.operator import Operator
@@ -151,7 +152,10 @@ def _desk(model: str) -> dict[str, Any]:
 
 
 def test_the_matrix(landscape: Landscape) -> None:
-    """What nothing fences shows that each target answers; else a refusal would prove nothing."""
+    """What nothing fences shows that each target answers; else a refusal would prove nothing.
+
+    DNS works wherever the outcome is not `no name`.
+    """
     shop, models = landscape.shop, landscape.models
     for row, space, source in (
         ("pod of the same namespace", shop, "stranger"),
@@ -172,6 +176,18 @@ def test_the_matrix(landscape: Landscape) -> None:
         "agent that does not": fenced,
         "agent elsewhere": fenced,
     }
+
+
+def test_an_agent_needs_no_more_in_a_namespace_that_the_chart_has_closed(landscape: Landscape) -> None:
+    shop = landscape.shop
+    values = f"agentNamespaces[0].name={shop.name},agentNamespaces[0].defaultDeny=true"
+    only = "--show-only=templates/agent-namespaces.yaml"
+    closed = shop.cluster.helm("template", RELEASE, str(REPOSITORY / "charts/apm-operator"), f"--set={values}", only)
+    shop.kubectl("apply", "--server-side", "--filename=-", stdin=closed)
+    landscape.becomes("default-deny", shop, "stranger", "model", "no name")
+    assert landscape.connect(shop, "deployment/desk") == landscape.seen["agent that asks it"]
+    shop.kubectl("delete", "--filename=-", stdin=closed)
+    landscape.becomes("no default-deny", shop, "stranger", "model", "open")
 
 
 def test_edits_open_and_close(landscape: Landscape) -> None:

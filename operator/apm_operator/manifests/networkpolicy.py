@@ -30,6 +30,9 @@ _INTERNET: list[Peer] = [
     {"ipBlock": {"cidr": "2000::/3"}},
 ]
 
+_REVIEW_PORT = 8443
+"""Where the operator has tokens of ServiceAccounts reviewed for agents."""
+
 
 @dataclass(frozen=True, slots=True)
 class Target:
@@ -83,6 +86,8 @@ def _egress(agent: Agent) -> Iterator[Rule]:
         yield {"to": list(_agents(agent, around.peers)), "ports": _ports(PEER_PORTS)}
     if agent.permissions and network.api_server.cidrs:
         yield {"to": _blocks(network.api_server.cidrs), "ports": _ports((network.api_server.port,))}
+    if agent.spec.auth is not None and agent.spec.auth.service_accounts is not None and network.operator.peers():
+        yield {"to": network.operator.peers(), "ports": _ports((_REVIEW_PORT,))}
     for target in around.targets:
         yield {"to": _places(agent, target), "ports": _ports(target.ports)}
     for peer in agent.spec.network.egress_to:

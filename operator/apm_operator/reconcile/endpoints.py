@@ -38,7 +38,7 @@ class ServiceName(NamedTuple):
 
 
 def of_spec(spec: AgentDeploymentSpec) -> tuple[Endpoint, ...]:
-    """The endpoints of models and tools; MongoDB's stands in a Secret."""
+    """The endpoints of models, tools and identity providers; MongoDB's stand in a Secret."""
     return tuple(sorted(set(_of_spec(spec))))
 
 
@@ -49,6 +49,8 @@ def _of_spec(spec: AgentDeploymentSpec) -> Iterator[Endpoint]:
     for flow in (spec.workflow, *spec.workflows):
         for tool in flow.tools if flow is not None else ():
             yield _of_url(tool.http.url, f"tool {tool.name}")
+    for issuer in spec.auth.jwt if spec.auth is not None else ():
+        yield _of_url(issuer.jwks_url, f"keys of {issuer.issuer}")
 
 
 def _of_url(url: str, purpose: str) -> Endpoint:

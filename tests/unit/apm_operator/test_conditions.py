@@ -1,6 +1,8 @@
+from dataclasses import replace
+
 import pytest
 
-from apm_operator.conditions import Verdict, conditions, reason, truth
+from apm_operator.conditions import Aspect, Verdict, conditions, new_troubles, reason, truth
 
 BEFORE = [
     {"type": "Ready", "status": "Unknown", "lastTransitionTime": "then", "reason": "Progressing"},
@@ -48,3 +50,28 @@ def test_reason_and_truth_of_what_was_written():
     assert (reason(BEFORE), truth(BEFORE)) == ("Progressing", "Unknown")
     assert (reason([]), truth([])) == ("", "Unknown")
     assert truth([{"type": "Ready", "status": "False"}]) == "False"
+
+
+ASPECT = Aspect("NetworkReady", "False", "TargetsUnknown", "add it")
+
+
+def test_an_aspect_stands_beside_the_verdict():
+    found = by_type(conditions(Verdict("True", "Ready", ""), (ASPECT,), generation=3, now="now", before=BEFORE))
+    assert set(found) == {"Ready", "NetworkReady"}
+    assert found["NetworkReady"] | {"observedGeneration": 3, "lastTransitionTime": "now"} == found["NetworkReady"]
+
+
+def test_an_aspect_that_was_not_looked_at_stays_as_it_was():
+    before = conditions(Verdict("True", "Ready", ""), (ASPECT,), generation=3, now="then")
+    found = by_type(conditions(Verdict.stalled("SpecInvalid", ""), generation=4, now="now", before=before))
+    assert found["NetworkReady"] == by_type(before)["NetworkReady"]
+    assert set(found) == {"Ready", "Stalled", "NetworkReady"}
+
+
+def test_a_trouble_is_told_once():
+    before = conditions(Verdict("True", "Ready", ""), (ASPECT,), generation=3, now="then")
+    assert new_troubles((ASPECT,), ()) == [ASPECT]
+    assert new_troubles((ASPECT,), before) == []
+    assert new_troubles((replace(ASPECT, truth="True"),), ()) == []
+    other = replace(ASPECT, message="add that")
+    assert new_troubles((other,), before) == [other]

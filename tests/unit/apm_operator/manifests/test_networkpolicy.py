@@ -65,7 +65,11 @@ CASES: dict[str, tuple[Surroundings, dict[str, Any]]] = {
 
 
 def policy(surroundings: Surroundings, **network: Any) -> dict[str, Any]:
-    made = plan(outlook=Outlook(surroundings), network=network)
+    return of_plan(surroundings, network=network)
+
+
+def of_plan(surroundings: Surroundings, **spec: Any) -> dict[str, Any]:
+    made = plan(outlook=Outlook(surroundings), **spec)
     return next(json.loads(each.body) for each in made.manifests if each.resource.kind == "NetworkPolicy")
 
 
@@ -109,3 +113,18 @@ def test_the_internet_is_public_addresses_only():
     private += ["fd00:ec2::254", "fe80::1", "::1", "ff02::1", "::ffff:10.0.0.1", "64:ff9b::a00:1"]
     assert not [text for text in private if opened(text)]
     assert all(opened(text) for text in ("1.1.1.1", "93.184.216.34", "2606:4700::1111"))
+
+
+def test_tokens_of_service_accounts_are_reviewed_by_the_operator():
+    auth = {"serviceAccounts": {"allow": ["desk/*"]}}
+    rules = of_plan(Surroundings(cluster=CLUSTER), auth=auth)["spec"]["egress"]
+    assert {"to": CLUSTER.operator.peers(), "ports": [{"port": 8443, "protocol": "TCP"}]} in rules
+    assert len(of_plan(Surroundings(cluster=CLUSTER))["spec"]["egress"]) == len(rules) - 1
+
+
+def test_the_api_server_is_reached_by_agents_with_rights_alone():
+    around = Surroundings(cluster=read('{"apiServer": {"cidrs": ["192.0.2.1/32"]}}'))
+    permission = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list"]}
+    rule = {"to": [{"ipBlock": {"cidr": "192.0.2.1/32"}}], "ports": [{"port": 6443, "protocol": "TCP"}]}
+    assert rule in of_plan(around, permissions=[permission])["spec"]["egress"]
+    assert rule not in of_plan(around)["spec"]["egress"]

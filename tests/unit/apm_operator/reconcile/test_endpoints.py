@@ -8,7 +8,7 @@ from apm_operator.reconcile.endpoints import Endpoint, ServiceName, of_mongodb_u
 from unit.apm_operator.agents import WORKFLOW, body
 
 
-def test_models_and_tools_of_all_workflows():
+def test_models_tools_of_all_workflows_and_identity_providers():
     def tool(name: str, url: str) -> dict[str, object]:
         return {"name": name, "http": {"url": url}}
 
@@ -20,12 +20,14 @@ def test_models_and_tools_of_all_workflows():
                 model | {"name": "near", "baseURL": "http://[fd00::7]:8000/v1"},
             ],
             workflow=WORKFLOW | {"tools": [tool("crm", "http://crm:8080/{id}?q={q}")]},
+            auth={"jwt": [{"issuer": "us", "jwksURL": "http://idp.id.svc/keys", "audiences": ["apm"]}]},
             workflows=[{"name": "sub", **WORKFLOW, "tools": [tool("odd", "http://odd:http/")]}],
         )
     ).spec
     assert endpoints.of_spec(spec) == (
         Endpoint("crm", 8080, "tool crm"),
         Endpoint("fd00::7", 8000, "model near"),
+        Endpoint("idp.id.svc", 80, "keys of us"),
         Endpoint("llm.example", 443, "model default"),
         Endpoint("odd", 0, "tool odd"),
     )
