@@ -104,6 +104,12 @@ def address(host: str) -> str | None:
     return f"{found}/{found.max_prefixlen}"
 
 
+def is_ordinary(host: str) -> bool:
+    """Whether an address is neither link-local, where clouds keep their metadata services, nor multicast, nor none."""
+    found = ip_address(host)
+    return not (found.is_link_local or found.is_multicast or found.is_unspecified)
+
+
 def is_loopback(host: str) -> bool:
     """Whether a host is the pod itself, which no policy concerns."""
     try:

@@ -52,15 +52,27 @@ def resolve(wanted: Iterable[Endpoint], namespace: str, found: Mapping[ServiceNa
     for each in wanted:
         if endpoints.is_loopback(each.host):
             continue
-        if (block := endpoints.address(each.host)) is not None and each.port:
-            targets.add(Target((each.port,), cidrs=(block,)))
-            continue
-        target, trouble = _named(each, namespace, found, network)
+        if (block := endpoints.address(each.host)) is not None:
+            target, trouble = _addressed(each, block, network)
+        else:
+            target, trouble = _named(each, namespace, found, network)
         if target is not None:
             targets.add(target)
         elif trouble:
             unknown.add(f"{each.purpose}: {trouble}")
     return Reach(tuple(sorted(targets, key=repr)), tuple(sorted(unknown)))
+
+
+def _addressed(each: Endpoint, block: str, network: Network) -> tuple[Target | None, str]:
+    """The target of a host that is an address, or what is the matter."""
+    if endpoints.is_ordinary(each.host) and each.port:
+        return Target((each.port,), cidrs=(block,)), ""
+    if any(peer.cidr == block for peer in network.egress_to):
+        return None, ""
+    return None, (
+        f"{each.host} is a special address, such as those of the clouds' metadata services, or has no port: "
+        f"to open it on purpose, add - {{cidr: {block}}} to spec.network.egressTo"
+    )
 
 
 def _named(

@@ -37,6 +37,15 @@ def test_an_address_becomes_a_block_and_the_pod_itself_nothing():
     assert resolve("localhost") == Reach()
 
 
+@pytest.mark.parametrize("host", ["169.254.169.254", "fe80::1", "224.0.0.1", "0.0.0.0"])  # noqa: S104
+def test_a_url_alone_opens_no_special_address(host: str):
+    reached = resolve(host, 80)
+    assert reached.targets == ()
+    assert "on purpose" in reached.unknown[0]
+    block = f"{host}/128" if ":" in host else f"{host}/32"
+    assert resolve(host, 80, egressTo=[{"cidr": block}]) == Reach()
+
+
 @pytest.mark.parametrize(
     ("host", "found", "told"),
     [
