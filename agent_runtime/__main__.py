@@ -29,7 +29,7 @@ def main() -> int:
 
 def _fail(settings: Settings, message: str) -> int:
     """Says in one line why the agent can't run, also where the operator reads it."""
-    line = " ".join(message.split())
+    line = settings.redaction(" ".join(message.split()))
     sys.stderr.write(f"agent_runtime: {line}\n")
     with suppress(OSError):
         if settings.termination_log.exists():

@@ -20,6 +20,7 @@ from agent_runtime.runs.input import check_input
 from agent_runtime.runs.service import TEMPORARY, RunService, refuse_unfit
 from agent_runtime.runs.worker import Worker
 from agent_runtime.spec.scalars import seconds
+from agent_runtime.state.failures import redact_failures
 from agent_runtime.state.link import StateLink
 from agent_runtime.state.records import ThreadQuery, now
 from agent_runtime.tls.material import Material
@@ -108,11 +109,12 @@ class Agent:
         await self.clients.close()
 
     def _begin(self, saver: BaseCheckpointSaver[Any]) -> None:
+        redact_failures(saver, self.settings.redaction)
         self.graph.checkpointer = saver
         limits = _limits(self.config)
         self._worker = Worker(
             self.store,
-            Executor(self.graph, limits, self.metrics),
+            Executor(self.graph, limits, self.metrics, self.settings.redaction),
             self.metrics,
             max_runs=self.settings.max_runs,
             lease_timeout=self.settings.lease_timeout,

@@ -19,6 +19,7 @@ import stamina
 
 from agent_runtime.addresses import GuardedBackend
 from agent_runtime.errors import CallError, CallErrorKind
+from agent_runtime.redaction import PLACEHOLDER
 from agent_runtime.tls.public import TrustOnUse
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ T = TypeVar("T")
 _HEADER_VALUE = re.compile(r"[!-~]+")
 
 RETRIED = frozenset({CallErrorKind.TIMEOUT, CallErrorKind.CONNECTION, CallErrorKind.RATE_LIMIT, CallErrorKind.SERVER})
+_SHORTEST_TOKEN = 6
+"""Characters; a shorter one stands in many texts by chance."""
 _REDIRECTS = range(300, 400)
 MAX_ANSWER_BYTES = 4 << 20
 """Largest answer that is read; a bigger one fails the call instead of filling the pod's memory."""
@@ -213,17 +216,18 @@ async def lines(answer: httpx.Response, what: str, limit: float) -> AsyncIterato
     """
     parts: list[str] = []
     line = total = 0
+    token = _token(answer)
     async for chunk in _within(limit, answer.aiter_text(), what):
         head, *rest = chunk.split("\n")
         parts.append(head)
         line += len(head)
         total += len(chunk)
         for piece in rest:
-            yield "".join(parts).removesuffix("\r")
+            yield _without(token, "".join(parts).removesuffix("\r"))
             parts, line = [piece], len(piece)
         if line > MAX_ANSWER_BYTES or total > MAX_STREAM_BYTES:
             raise CallError(CallErrorKind.BAD_ANSWER, f"{what} streams more than is read")
-    yield "".join(parts)
+    yield _without(token, "".join(parts))
 
 
 async def _within(limit: float, chunks: AsyncIterator[str], what: str) -> AsyncIterator[str]:
@@ -239,13 +243,24 @@ async def _within(limit: float, chunks: AsyncIterator[str], what: str) -> AsyncI
         yield chunk
 
 
+def _token(answer: httpx.Response) -> str:
+    """What the request proved itself with: a service may send that back, and its answer is kept and read by models."""
+    token = str(answer.request.headers.get("authorization", "")).removeprefix("Bearer ")
+    return token if len(token) >= _SHORTEST_TOKEN else ""
+
+
 async def _read(answer: httpx.Response, what: str) -> bytes:
     chunks = bytearray()
     async for chunk in answer.aiter_bytes():
         chunks += chunk
         if len(chunks) > MAX_ANSWER_BYTES:
             raise CallError(CallErrorKind.BAD_ANSWER, f"{what} answered more than {MAX_ANSWER_BYTES >> 20} MiB")
-    return bytes(chunks)
+    token = _token(answer)
+    return bytes(chunks).replace(token.encode(), PLACEHOLDER.encode()) if token else bytes(chunks)
+
+
+def _without(token: str, text: str) -> str:
+    return text.replace(token, PLACEHOLDER) if token else text
 
 
 def _retry_after(value: str | None) -> float | None:

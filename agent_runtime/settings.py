@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import socket
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from agent_runtime.errors import ConfigError
+from agent_runtime.redaction import Redaction
 from agent_runtime.spec.identity import TLS_DIR, TRUST_DIR
 from agent_runtime.spec.secret import API_KEYS_DIR, SECRETS_DIR
 
@@ -23,6 +25,9 @@ _LIBRARY_DEFAULTS = {
 _OF_THE_OPERATOR = ("APM_CONFIG", "POD_NAME")
 """All that a pod of the operator reads. The rest may come from a ConfigMap that the agent names with other things in
 mind, such as a `PORT`, or that somebody else may write."""
+
+
+_SECRET_NAME = re.compile("PASSW|SECRET|TOKEN|KEY|CREDENTIAL|AUTH|DSN|URI|URL|CONNECTION", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -61,6 +66,14 @@ class Settings:
     drain_timeout: float = 40.0
     """How long open requests may take after that; with the pause below the pod's grace of 60 s."""
 
+    secret_values: tuple[str, ...] = field(default=(), repr=False)
+    """Values of variables whose names say that they are secret."""
+
+    @property
+    def redaction(self) -> Redaction:
+        """Takes the pod's secrets out of texts."""
+        return Redaction((self.secrets_dir, self.api_keys_dir), self.secret_values)
+
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:
         """Reads `APM_*`, `HOST`, `PORT` and `POD_NAME`; with `APM_MANAGED=true` what the operator sets and no more.
@@ -69,6 +82,7 @@ class Settings:
             ConfigError: A variable's value is not a number where one is needed, or too small.
         """
         env = os.environ if environ is None else environ
+        secret_values = tuple(value for name, value in env.items() if _SECRET_NAME.search(name))
         if env.get("APM_MANAGED") == "true":
             env = {name: env[name] for name in _OF_THE_OPERATOR if name in env}
         return cls(
@@ -93,6 +107,7 @@ class Settings:
             lease_timeout=_number(env, "APM_LEASE_TIMEOUT_SECONDS", cls.lease_timeout, least=1),
             drain_delay=_number(env, "APM_DRAIN_DELAY_SECONDS", cls.drain_delay),
             drain_timeout=_number(env, "APM_DRAIN_TIMEOUT_SECONDS", cls.drain_timeout),
+            secret_values=secret_values,
         )
 
 

@@ -43,6 +43,8 @@ def _default(value: Any) -> Any:  # noqa: PLR0911 - one return per type is the p
         return asdict(value)
     if isinstance(value, set | frozenset):
         return list(value)
+    if isinstance(value, BaseException):
+        return type(value).__name__  # its words are told once, in the run's error, without secrets
     if isinstance(value, bytes):
         return b64encode(value).decode()
     return str(value)

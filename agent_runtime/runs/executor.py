@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -21,6 +21,8 @@ from agent_runtime.spec.expression import ExpressionError
 from agent_runtime.state.records import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from langchain_core.runnables import RunnableConfig
     from langgraph.graph.state import CompiledStateGraph
     from langgraph.runtime import RunControl
@@ -65,9 +67,17 @@ class Executor:
     graph: CompiledStateGraph[Any]
     limits: Limits
     metrics: Metrics
+    redact: Callable[[str], str] = str
+    """Takes secrets out of the message of a failure, which may be of the user's own code."""
 
-    async def execute(self, run: Run, events: EventLog, control: RunControl) -> Outcome:  # noqa: PLR0911 - one per end
+    async def execute(self, run: Run, events: EventLog, control: RunControl) -> Outcome:
         """Runs from the input, or from the last checkpoint where an earlier attempt left one."""
+        outcome = await self._execute(run, events, control)
+        if outcome.error is None:
+            return outcome
+        return replace(outcome, error={**outcome.error, "message": self.redact(outcome.error["message"])})
+
+    async def _execute(self, run: Run, events: EventLog, control: RunControl) -> Outcome:  # noqa: PLR0911 - one per end
         if run.attempt > _MAX_ATTEMPTS:
             return Outcome("error", _failure("Abandoned", f"the run was begun {_MAX_ATTEMPTS} times and never ended"))
         request = RunRequest.model_validate(run.request["body"])
