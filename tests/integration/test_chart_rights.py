@@ -45,6 +45,8 @@ def test_every_right_is_used_and_none_is_missing(plane, tmp_path, values):
     calls = audit.read(plane.audit_log, ACCOUNT)
     assert audit.refused(calls) == set()
     assert audit.unused(held, calls) == set()
+    read = {call.name for call in calls if call.resource == "secrets" and call.namespace == SHOP}
+    assert {name for name in read if not name.endswith("-tls")} == {"db"}, "only what an agent names is read"
 
 
 def test_the_name_of_every_child_is_taken_once():
