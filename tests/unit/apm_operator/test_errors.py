@@ -17,6 +17,11 @@ from apm_operator import errors
         (403, {"message": 'pods "a" is forbidden: exceeded quota: q'}, errors.QuotaExceeded),
         (
             403,
+            {"message": 'user "x" (groups=["y"]) is attempting to grant RBAC permissions not currently held:\n{}'},
+            errors.NotHeld,
+        ),
+        (
+            403,
             {"message": "x", "details": {"causes": [{"reason": "NamespaceTerminating"}]}},
             errors.NamespaceTerminating,
         ),

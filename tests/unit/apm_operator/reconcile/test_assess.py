@@ -76,6 +76,7 @@ def test_what_keeps_the_image_away_is_told_before_a_crash():
     ("error", "reason", "work"),
     [
         (errors.QuotaExceeded("x", status=403), "QuotaExceeded", "Reconciling"),
+        (errors.NotHeld("x", status=403), "PermissionsNotGranted", "Reconciling"),
         (errors.Forbidden("x", status=403), "Forbidden", "Reconciling"),
         (errors.Invalid("x", status=422), "SpecInvalid", "Stalled"),
         (errors.ApiError("x", status=500), "ApiError", "Reconciling"),
