@@ -74,6 +74,7 @@ def running_operator(kubeconfig: Path, log: Path) -> Iterator[OperatorProcess]:
         "KUBECONFIG": str(kubeconfig),
         "APM_HTTP_HOST": "127.0.0.1",
         "APM_HTTP_PORT": str(port),
+        "APM_HTTPS_PORT": "0",
         "APM_LEADER_ELECTION": "false",
         "APM_RUNTIME_IMAGE": "bench.local/agent-runtime:1",
         "APM_LOG_LEVEL": "WARNING",

@@ -26,6 +26,13 @@ PERMISSIONS_NOT_GRANTED: Final = "PermissionsNotGranted"
 FORBIDDEN: Final = "Forbidden"
 NAME_TAKEN: Final = "NameTaken"
 API_ERROR: Final = "ApiError"
+SECRETS_NOT_PERMITTED: Final = "SecretsNotPermitted"
+CERTIFICATE_NOT_ISSUED: Final = "CertificateNotIssued"
+
+CERTIFICATE_READY: Final = "CertificateReady"
+ISSUED: Final = "Issued"
+NOT_ISSUED: Final = "NotIssued"
+EXPIRING: Final = "Expiring"
 
 NETWORK_READY: Final = "NetworkReady"
 TARGETS_KNOWN: Final = "TargetsKnown"
@@ -76,7 +83,7 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class Aspect:
-    """A condition beside those of the verdict, which does not touch them."""
+    """A condition beside those of the verdict, which does not touch them; without a reason it is told no more."""
 
     kind: str
     truth: Truth
@@ -114,6 +121,7 @@ def conditions(
             else now,
         }
         for aspect in wanted
+        if aspect.reason
     ] + [dict(condition) for kind, condition in old.items() if kind not in told]
 
 

@@ -93,9 +93,9 @@ class Kube:
         return await self._write("patch-status", resource, path, body, query=query, content_type=_MERGE)
 
     async def create(
-        self, resource: Resource, namespace: str, body: Mapping[str, Any], *, gated: bool = True
+        self, resource: Resource, namespace: str | None, body: Mapping[str, Any], *, gated: bool = True
     ) -> dict[str, Any]:
-        """Create an object; only the election itself writes without being `gated`."""
+        """Create an object; only the election, and questions such as a TokenReview, go without being `gated`."""
         return await self._write("create", resource, resource.path(namespace), _encode(body), gated=gated)
 
     async def replace(

@@ -40,3 +40,12 @@ WATCH_MISSED = Counter(
 )
 AGENTS = Gauge("apm_agents", "AgentDeployments by the reason of their Ready condition.", ("reason",), registry=REGISTRY)
 LEADER = Gauge("apm_leader", "1 while this process leads, else 0.", registry=REGISTRY)
+TOKEN_REVIEWS = Counter(
+    "apm_token_reviews", "Tokens that agents have asked about, by what came of it.", ("result",), registry=REGISTRY
+)
+CERTIFICATE_EXPIRY = Gauge(
+    "apm_agent_certificate_expiry_timestamp_seconds",
+    "When an agent's certificate ends, in seconds since 1970.",
+    ("namespace", "name"),
+    registry=REGISTRY,
+)

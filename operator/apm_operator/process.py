@@ -5,22 +5,29 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Mapping
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 
 import structlog
 
 from apm_operator import kube as api
 from apm_operator import metrics
 from apm_operator.controller import Controller
-from apm_operator.errors import LeadershipLost, Rewound
+from apm_operator.errors import ApiError, LeadershipLost, Rewound
 from apm_operator.handlers import watching
 from apm_operator.health import HealthServer
 from apm_operator.kinds import AGENTS, WATCHED
 from apm_operator.leader import Leader
+from apm_operator.manifests.agent import TLS_PORT
+from apm_operator.manifests.certificate import service_hosts
+from apm_operator.pki.issuer import Issuer
+from apm_operator.pki.keyring import KeyringBroken
+from apm_operator.pki.own import OwnCertificates, operator_secret
 from apm_operator.queue import WorkQueue
 from apm_operator.reconcile import grants
 from apm_operator.reconcile.agentdeployment import Reconciler
 from apm_operator.reconcile.cache import Cache
+from apm_operator.reconcile.certificates import Certificates
+from apm_operator.reconcile.certmanager import CertManager
 from apm_operator.reconcile.events import Events
 from apm_operator.reconcile.plan import Images
 from apm_operator.reconcile.prober import HttpProber
@@ -28,6 +35,7 @@ from apm_operator.reconcile.secrets import Secrets
 from apm_operator.reconcile.services import Services
 from apm_operator.reconcile.surroundings import Neighbours
 from apm_operator.settings import Settings
+from apm_operator.tokenreview import TokenReviewServer
 from apm_operator.watches import WatchMonitor
 
 _DEAF_SECONDS = 180.0
@@ -50,7 +58,23 @@ class Operator:
         self._secrets = Secrets(kube)
         self._services = Services(kube)
         self._prober = HttpProber()
-        self._leader = Leader(kube, settings.operator_namespace, settings.lease_name, settings.identity)
+        self._leader = Leader(kube, settings.operator_namespace, settings.name, settings.identity)
+        self._issuer = Issuer(
+            kube,
+            settings.operator_namespace,
+            f"{settings.name}-ca",
+            life=settings.authority_seconds,
+            overlap=settings.overlap_seconds,
+        )
+        self._own = OwnCertificates(
+            kube,
+            self._issuer,
+            namespace=settings.operator_namespace,
+            name=settings.name,
+            hosts=service_hosts(settings.name, settings.operator_namespace),
+        )
+        self._tokens = TokenReviewServer(kube, settings.operator_namespace, operator_secret(settings.name))
+        certificates = Certificates(kube, self._issuer, CertManager(kube), settings.secrets_grant)
         self._monitor: WatchMonitor | None = None
         self._controller = Controller(
             kube,
@@ -60,7 +84,15 @@ class Operator:
                 kube=kube,
                 cache=self._cache,
                 secrets=self._secrets,
-                neighbours=Neighbours(settings.network, self._cache.calls, self._secrets, self._services),
+                neighbours=Neighbours(
+                    settings.network,
+                    self._cache.calls,
+                    self._secrets,
+                    self._services,
+                    certificates=certificates,
+                    token_review_url=f"https://{settings.name}.{settings.operator_namespace}.svc:{TLS_PORT}/tokenreviews",
+                ),
+                certificates=certificates,
                 events=Events(kube, settings.identity),
                 prober=self._prober,
                 images=Images(settings.runtime_image, settings.runtime_image_pull_policy),
@@ -82,26 +114,43 @@ class Operator:
             health = HealthServer(self._live, self._ready, self._export)
             await health.start(self._settings.http_host, self._settings.http_port)
             stack.push_async_callback(health.stop)
+            await self._tokens.start(self._settings.http_host, self._settings.https_port)
+            stack.push_async_callback(self._tokens.stop)
             stack.push_async_callback(self._prober.close)
-            _log.info("started", port=health.port, namespaces=self._settings.watch_namespaces or "all")
-            if self._settings.leader_election:
-                await self._leader.acquire()
-                stack.push_async_callback(self._leader.release)
-                self._kube.set_gate(self._leader.remaining)
-            else:
-                metrics.LEADER.set(1)
-            self._leading = True
+            _log.info(
+                "started",
+                port=health.port,
+                https=self._tokens.port,
+                namespaces=self._settings.watch_namespaces or "all",
+            )
             async with asyncio.TaskGroup() as group:
+                group.create_task(self._tokens.follow())  # stand-bys answer agents as well
                 if self._settings.leader_election:
+                    await self._leader.acquire()
+                    stack.push_async_callback(self._leader.release)
+                    self._kube.set_gate(self._leader.remaining)
                     # From here on, for a list of a large cluster may take longer than the lease.
                     group.create_task(self._leader.keep())
+                else:
+                    metrics.LEADER.set(1)
+                self._leading = True
                 await api.wait_until_served(self._kube, AGENTS, _log.warning)
                 # Before the watches: their own lists beside ours would take the memory twice.
                 await self._controller.fill()
+                with suppress(ApiError, KeyringBroken):  # `tend` tells of it, and tries again
+                    await self._issuer.look()
+                group.create_task(self._issuer.tend(self._other_authorities))
+                group.create_task(self._own.tend())
                 group.create_task(self._controller.run())
                 for referred in (self._secrets, self._services):
                     group.create_task(referred.poll(self._settings.secret_poll_seconds, self._controller.wake))
                 group.create_task(self._watch())
+
+    def _other_authorities(self) -> None:
+        """All agents are to trust them, and so are those who talk to the operator."""
+        self._own.look_again()
+        for key in self._cache:
+            self._controller.wake(key)
 
     async def _watch(self) -> None:
         namespaces = self._settings.watch_namespaces

@@ -17,6 +17,10 @@ _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace"
 _PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 _LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 _LOG_FORMATS = ("json", "text")
+_GRANT = (
+    "kubectl -n NAMESPACE create rolebinding apm-operator-secrets --clusterrole=apm-operator-secrets "
+    "--serviceaccount=apm-system:apm-operator"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,13 +31,18 @@ class Settings:
         watch_namespaces: namespaces that are served; empty means all of the cluster.
         runtime_image: image of agents that bring none of their own.
         operator_namespace: where the lease lies.
-        lease_name: the lease that decides which of several replicas works; another installation has another one.
+        name: of the installation: that of its lease and its Service, and the beginning of its Secrets' names. Several
+            in one namespace have several.
         grantable: JSON list of what agents may be granted in the Kubernetes API.
         identity: this process's name in the lease and in Events.
         resync_seconds: how often every agent is looked at although nothing has changed.
         secret_poll_seconds: how often the Secrets and Services that agents refer to are read.
         concurrency: agents that are worked on at the same time.
         network: what the operator is told about the cluster's network.
+        https_port: where agents ask about tokens.
+        authority_seconds: life of the operator's certificate authority; the next one is made after two thirds.
+        overlap_seconds: how long everybody knows the next authority before it signs.
+        secrets_grant: command by which an administrator lets the operator use Secrets in NAMESPACE.
         kubeconfig: files of `KUBECONFIG`; empty means the pod's own service account.
     """
 
@@ -41,7 +50,7 @@ class Settings:
     runtime_image: str = "ghcr.io/valeo-neuroerp/apm-agent-runtime:0.1.0"
     runtime_image_pull_policy: str = "IfNotPresent"
     operator_namespace: str = "apm-system"
-    lease_name: str = "apm-operator"
+    name: str = "apm-operator"
     identity: str = "apm-operator"
     grantable: str = "[]"
     leader_election: bool = True
@@ -50,6 +59,10 @@ class Settings:
     concurrency: int = 16
     http_host: str = "0.0.0.0"  # noqa: S104  the kubelet probes the pod's address
     http_port: int = 8080
+    https_port: int = 8443
+    authority_seconds: float = 5 * 365 * 86_400.0
+    overlap_seconds: float = 86_400.0
+    secrets_grant: str = _GRANT
     log_level: str = "INFO"
     log_format: str = "json"
     network: ClusterNetwork = field(default_factory=ClusterNetwork)
@@ -63,6 +76,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         SettingsError: a value is outside of what it may be.
     """
     env = os.environ if environ is None else environ
+    authority = _number(env, "APM_AUTHORITY_SECONDS", 5 * 365 * 86_400.0, least=60.0)
     return Settings(
         watch_namespaces=tuple(
             sorted({name.strip() for name in env.get("APM_WATCH_NAMESPACES", "").split(",") if name.strip()})
@@ -70,7 +84,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         runtime_image=env.get("APM_RUNTIME_IMAGE") or f"ghcr.io/valeo-neuroerp/apm-agent-runtime:{_own_version()}",
         runtime_image_pull_policy=_choice(env, "APM_RUNTIME_IMAGE_PULL_POLICY", "IfNotPresent", _PULL_POLICIES),
         operator_namespace=env.get("APM_OPERATOR_NAMESPACE") or _own_namespace(),
-        lease_name=env.get("APM_LEASE_NAME") or "apm-operator",
+        name=env.get("APM_NAME") or "apm-operator",
         grantable=env.get("APM_GRANTABLE") or "[]",
         identity=env.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}",
         leader_election=_choice(env, "APM_LEADER_ELECTION", "true", ("true", "false")) == "true",
@@ -79,6 +93,10 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         concurrency=int(_number(env, "APM_CONCURRENCY", 16, least=1)),
         http_host=env.get("APM_HTTP_HOST", "0.0.0.0"),  # noqa: S104
         http_port=int(_number(env, "APM_HTTP_PORT", 8080, least=0)),
+        https_port=int(_number(env, "APM_HTTPS_PORT", 8443, least=0)),
+        authority_seconds=authority,
+        overlap_seconds=_number(env, "APM_AUTHORITY_OVERLAP_SECONDS", authority / 60, least=1.0),
+        secrets_grant=env.get("APM_SECRETS_GRANT") or _GRANT,
         log_level=_choice(env, "APM_LOG_LEVEL", "INFO", _LOG_LEVELS, upper=True),
         log_format=_choice(env, "APM_LOG_FORMAT", "json", _LOG_FORMATS),
         network=network.read(env.get("APM_NETWORK", "")),

@@ -43,12 +43,16 @@ _CERTIFICATES = {Right("", "secrets", verb) for verb in ("create", "patch", "del
 """Rights for the agents' certificates, of which the agents here have none."""
 
 
+_ASKED_BY_PODS = {Right("authentication.k8s.io", "tokenreviews", "create")}
+"""What the operator does when a running agent asks it to, with the agent's certificate."""
+
+
 def held(kubectl: Kubectl) -> set[Right]:
     """The operator's rights that show in calls, as the chart has installed them."""
     selector = "--selector=app.kubernetes.io/name=apm-operator"
     roles = json.loads(kubectl("get", "roles,clusterroles", "--all-namespaces", selector, "--output=json"))["items"]
     own = [role for role in roles if not role["metadata"]["name"].endswith(_OTHERS)]
-    return audit.rights(own) - _NO_CALL - _CERTIFICATES
+    return audit.rights(own) - _NO_CALL - _CERTIFICATES - _ASKED_BY_PODS
 
 
 def use(kubectl: Kubectl, agent: Callable[..., dict[str, Any]], state: dict[str, Any]) -> None:

@@ -44,7 +44,7 @@ def operator(plane: ControlPlane, folder: Path, **settings: str) -> Iterator[str
     spec = deployment["spec"]["template"]["spec"]
     environment = {entry["name"]: entry.get("value") or "" for entry in spec["containers"][0]["env"]}
     environment |= {"POD_NAME": "apm-operator-0", "APM_OPERATOR_NAMESPACE": HOME}
-    environment |= {"APM_HTTP_HOST": "127.0.0.1", "APM_HTTP_PORT": "0", **settings}
+    environment |= {"APM_HTTP_HOST": "127.0.0.1", "APM_HTTP_PORT": "0", "APM_HTTPS_PORT": "0", **settings}
     environment |= {"PATH": os.environ["PATH"], "PYTHONPATH": f"{REPOSITORY / 'operator'}:{REPOSITORY}"}
     environment["KUBECONFIG"] = str(kubeconfig_of(plane, spec["serviceAccountName"], folder))
     log = folder / "log"

@@ -108,6 +108,7 @@ def operator(kubeconfig: Path, namespace: str, log: Path, **settings: str) -> It
         "APM_LEADER_ELECTION": "false",
         "APM_HTTP_HOST": "127.0.0.1",
         "APM_HTTP_PORT": "0",
+        "APM_HTTPS_PORT": "0",
         "APM_RUNTIME_IMAGE": "registry.example/agent:1",
         "APM_SECRET_POLL_SECONDS": "0.3",
         **settings,

@@ -210,9 +210,9 @@ def test_two_installations_in_one_namespace_lead_each(control_plane: ControlPlan
     other = namespace + "-other"
     control_plane.kubectl("create", "namespace", other)
     with (
-        operator(kubeconfig, namespace, tmp_path / "one", APM_LEASE_NAME="one", **election) as one,
+        operator(kubeconfig, namespace, tmp_path / "one", APM_NAME="one", **election) as one,
         operator(
-            kubeconfig, other, tmp_path / "two", APM_LEASE_NAME="two", APM_OPERATOR_NAMESPACE=namespace, **election
+            kubeconfig, other, tmp_path / "two", APM_NAME="two", APM_OPERATOR_NAMESPACE=namespace, **election
         ) as two,
     ):
         eventually("both lead", lambda: leads(one) and leads(two))

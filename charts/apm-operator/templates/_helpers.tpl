@@ -137,6 +137,23 @@ subjects:
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]
+{{- if .Values.certificates.certManager }}
+- apiGroups: [cert-manager.io]
+  resources: [certificates]
+  verbs: [get, create, patch, delete]
+{{- end }}
+{{- end }}
+
+{{/* Not a right of any namespace: tokens are reviewed for the whole cluster. */}}
+{{- define "apm-operator.tokenReviewRules" -}}
+- apiGroups: [authentication.k8s.io]
+  resources: [tokenreviews]
+  verbs: [create]
+{{- end }}
+
+{{/* Name of the Secret with the certificate for scrapers. */}}
+{{- define "apm-operator.scraperSecret" -}}
+{{- printf "%s-scraper-tls" (include "apm-operator.fullname" . | trimSuffix "-operator") }}
 {{- end }}
 
 {{- define "apm-operator.secretRules" -}}

@@ -23,6 +23,7 @@ from apm_operator.api.pods import (
 from apm_operator.api.problems import describe
 from apm_operator.api.scheduling import Toleration, TopologySpreadConstraint
 from apm_operator.api.status import AgentDeploymentStatus
+from apm_operator.api.tls import Tls
 from apm_operator.errors import InvalidSpec
 
 Image = Annotated[str, StringConstraints(pattern=r"^[^\s]+$", max_length=512)]
@@ -82,6 +83,7 @@ class AgentDeploymentSpec(AgentSpec):
         default_factory=Network,
         description="Whom the agent's pods may talk to, beside those that the rest of the spec names.",
     )
+    tls: Tls = Field(default_factory=Tls, description="How the agent's connections are encrypted.")
     suspend: bool = Field(
         default=False, description="Leave everything as it is: changes wait until this is false again."
     )

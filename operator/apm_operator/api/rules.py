@@ -18,6 +18,7 @@ from apm_operator.api.group import RESERVED_ENV_NAMES, RESERVED_ENV_PREFIX, RESE
 from apm_operator.api.network import WIDEST, Network, NetworkPeer
 from apm_operator.api.permissions import LIMITS, Permission
 from apm_operator.api.pods import PodMetadata, Resources
+from apm_operator.api.tls import LONGEST_LIFE, SHORTEST_ISSUED_LIFE, SHORTEST_LIFE, Tls
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,22 @@ _ENV_RULES = (
     ),
 )
 
+_TLS_RULES = (
+    Rule(
+        f"duration(self.duration) >= duration('{SHORTEST_LIFE}') && "
+        f"duration(self.duration) <= duration('{LONGEST_LIFE}')",
+        f"`duration` must be from `{SHORTEST_LIFE}` to `{LONGEST_LIFE}`",
+    ),
+    Rule(
+        f"!has(self.issuerRef) || duration(self.duration) >= duration('{SHORTEST_ISSUED_LIFE}')",
+        f"cert-manager issues no certificate for less than `{SHORTEST_ISSUED_LIFE}`: set a longer `duration`",
+    ),
+    Rule(
+        "!has(self.issuerRef) || self.mode == 'Enabled'",
+        "`issuerRef` has no meaning where `mode` is `Disabled`: remove it, or set `mode: Enabled`",
+    ),
+)
+
 RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
     {
         AgentDeploymentSpec.__name__: _SPEC_RULES,
@@ -164,6 +181,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
         Network.__name__: (_no_wide_block("ingressFrom"), _no_wide_block("egressTo")),
         NetworkPeer.__name__: _PEER_RULES,
         PodMetadata.__name__: (_no_reserved_keys("labels"), _no_reserved_keys("annotations")),
+        Tls.__name__: _TLS_RULES,
         Resources.__name__: (_request_within_limit("cpu"), _request_within_limit("memory")),
     }
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from apm_operator.kinds import AGENT_LABEL, AGENTS, FIELD_MANAGER, MANAGED_BY_LABEL, Resource
 from apm_operator.network import ClusterNetwork
+from apm_operator.queue import Key
 
 if TYPE_CHECKING:
     from agent_runtime.spec.secret import SecretKeyRef
@@ -16,26 +17,29 @@ if TYPE_CHECKING:
     from apm_operator.api.permissions import Permission
     from apm_operator.manifests.networkpolicy import Target
 
-PORT = 8080
-PORT_NAME = "http"
-PEER_PORTS = (PORT,)
-"""Ports that another agent may serve on."""
+PORT, TLS_PORT = 8080, 8443
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What an agent's network policy depends on beside its spec.
+    """What an agent's children depend on beside its spec.
 
     Attributes:
         callers: namespace and name of the agents that may call this one.
         peers: namespace and name of the agents that this one asks.
+        plain: those of its peers that speak plain HTTP.
         targets: what else its spec makes it connect to.
+        authorities: certificates of the authorities to trust, PEM.
+        token_review_url: where the operator reviews tokens.
     """
 
     cluster: ClusterNetwork = field(default_factory=ClusterNetwork)
     callers: tuple[tuple[str, str], ...] = ()
     peers: tuple[tuple[str, str], ...] = ()
+    plain: tuple[tuple[str, str], ...] = ()
     targets: tuple[Target, ...] = ()
+    authorities: str = ""
+    token_review_url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +67,12 @@ class Agent:
     @property
     def port(self) -> int:
         """The port that its pods and its Service listen on."""
-        return PORT
+        return TLS_PORT if self.spec.tls.enabled else PORT
+
+    @property
+    def scheme(self) -> str:
+        """`https` or `http`; also the name of its port."""
+        return "https" if self.spec.tls.enabled else "http"
 
     @property
     def config_hash(self) -> str:
@@ -78,7 +87,7 @@ class Agent:
     @property
     def url(self) -> str:
         """Where the agent is reached from inside of the cluster."""
-        return service_url(self.name, self.namespace)
+        return service_url(self.name, self.namespace, tls=self.spec.tls.enabled)
 
     @property
     def selector(self) -> dict[str, str]:
@@ -88,41 +97,51 @@ class Agent:
     @property
     def labels(self) -> dict[str, str]:
         """Labels of everything that belongs to this agent."""
-        return {
-            "app.kubernetes.io/name": "agent",
-            "app.kubernetes.io/instance": self.name,
-            MANAGED_BY_LABEL: FIELD_MANAGER,
-            "app.kubernetes.io/part-of": "apm",
-            **self.selector,
-        }
+        return labels(self.name)
 
     def manifest(self, resource: Resource, name: str, **content: Any) -> dict[str, Any]:
         """A child: `content` with type, name, labels and owner."""
-        return {
-            "apiVersion": resource.api_version,
-            "kind": resource.kind,
-            "metadata": {
-                "name": name,
-                "namespace": self.namespace,
-                "labels": self.labels,
-                "ownerReferences": [
-                    {
-                        "apiVersion": AGENTS.api_version,
-                        "kind": AGENTS.kind,
-                        "name": self.name,
-                        "uid": self.uid,
-                        "controller": True,
-                        "blockOwnerDeletion": True,
-                    }
-                ],
-            },
-            **content,
-        }
+        return owned(resource, name, Key(self.namespace, self.name), self.uid, **content)
 
 
-def service_url(name: str, namespace: str) -> str:
+def owned(resource: Resource, name: str, agent: Key, uid: str, **content: Any) -> dict[str, Any]:
+    """An object that belongs to an agent and goes with it: `content` with type, name, labels and owner."""
+    return {
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
+        "metadata": {
+            "name": name,
+            "namespace": agent.namespace,
+            "labels": labels(agent.name),
+            "ownerReferences": [
+                {
+                    "apiVersion": AGENTS.api_version,
+                    "kind": AGENTS.kind,
+                    "name": agent.name,
+                    "uid": uid,
+                    "controller": True,
+                    "blockOwnerDeletion": True,
+                }
+            ],
+        },
+        **content,
+    }
+
+
+def labels(agent: str) -> dict[str, str]:
+    """Labels of everything that belongs to an agent."""
+    return {
+        "app.kubernetes.io/name": "agent",
+        "app.kubernetes.io/instance": agent,
+        MANAGED_BY_LABEL: FIELD_MANAGER,
+        "app.kubernetes.io/part-of": "apm",
+        AGENT_LABEL: agent,
+    }
+
+
+def service_url(name: str, namespace: str, *, tls: bool) -> str:
     """Address of an agent's Service."""
-    return f"http://{name}.{namespace}.svc:{PORT}"
+    return f"https://{name}.{namespace}.svc:{TLS_PORT}" if tls else f"http://{name}.{namespace}.svc:{PORT}"
 
 
 def digest(content: bytes) -> str:

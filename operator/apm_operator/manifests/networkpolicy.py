@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from apm_operator.kinds import AGENT_LABEL, NETWORK_POLICIES
-from apm_operator.manifests.agent import PEER_PORTS, canonical
+from apm_operator.manifests.agent import PORT, TLS_PORT, canonical
 from apm_operator.network import NAMESPACE_LABEL
 
 if TYPE_CHECKING:
@@ -82,8 +82,9 @@ def _egress(agent: Agent) -> Iterator[Rule]:
     dns = [*network.dns.peers(), *_blocks(network.dns.cidrs)]
     if dns:
         yield {"to": dns, "ports": [*_ports(network.dns.ports, "UDP"), *_ports(network.dns.ports)]}
-    if around.peers:
-        yield {"to": list(_agents(agent, around.peers)), "ports": _ports(PEER_PORTS)}
+    for port, peers in ((PORT, around.plain), (TLS_PORT, set(around.peers) - set(around.plain))):
+        if peers:
+            yield {"to": list(_agents(agent, peers)), "ports": _ports((port,))}
     if agent.permissions and network.api_server.cidrs:
         yield {"to": _blocks(network.api_server.cidrs), "ports": _ports((network.api_server.port,))}
     if agent.spec.auth is not None and agent.spec.auth.service_accounts is not None and network.operator.peers():
@@ -91,7 +92,7 @@ def _egress(agent: Agent) -> Iterator[Rule]:
     for target in around.targets:
         yield {"to": _places(agent, target), "ports": _ports(target.ports)}
     for peer in agent.spec.network.egress_to:
-        ports = _written(peer) or (_ports(PEER_PORTS) if peer.agent is not None else [])
+        ports = _written(peer) or (_ports((PORT, TLS_PORT)) if peer.agent is not None else [])
         yield {"to": [_peer(agent, peer)]} | ({"ports": ports} if ports else {})
     if agent.spec.network.allow_internet:
         yield {"to": _INTERNET}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from agent_runtime.spec.identity import TLS_DIR, TRUST_DIR
 from agent_runtime.spec.secret import API_KEYS_DIR, SECRETS_DIR
 from apm_operator.kinds import CONFIG_HASH, SECRETS_HASH
-from apm_operator.manifests.agent import PORT, PORT_NAME
+from apm_operator.manifests import certificate, trust
 from apm_operator.manifests.configmap import FILE_NAME
 from apm_operator.manifests.resources import complete
 
@@ -65,6 +66,11 @@ def _container(agent: Agent) -> dict[str, Any]:
     ]
     if agent.permissions:
         mounts.append({"name": "token", "mountPath": TOKEN_DIR, "readOnly": True})
+    if spec.tls.enabled:
+        mounts += [
+            {"name": "tls", "mountPath": str(TLS_DIR), "readOnly": True},
+            {"name": "trust", "mountPath": str(TRUST_DIR), "readOnly": True},
+        ]
     if agent.mounted:
         mounts.append({"name": "secrets", "mountPath": str(SECRETS_DIR), "readOnly": True})
     if _api_keys(agent):
@@ -73,7 +79,7 @@ def _container(agent: Agent) -> dict[str, Any]:
         "name": CONTAINER,
         "image": spec.image or agent.default_image,
         "imagePullPolicy": spec.image_pull_policy or agent.default_pull_policy,
-        "ports": [{"name": PORT_NAME, "containerPort": PORT, "protocol": "TCP"}],
+        "ports": [{"name": agent.scheme, "containerPort": agent.port, "protocol": "TCP"}],
         "env": [
             # These win over envFrom, and with the first of them the runtime heeds no other.
             {"name": "APM_MANAGED", "value": "true"},
@@ -83,9 +89,9 @@ def _container(agent: Agent) -> dict[str, Any]:
             *_wire(spec.env),
         ],
         # A new agent is to be ready within 5 s, so it is asked each second; a slow one has a minute.
-        "startupProbe": _probe("/livez", period=1, failures=60),
-        "livenessProbe": _probe("/livez", period=10, failures=3, timeout=5),
-        "readinessProbe": _probe("/readyz", period=2, failures=2, timeout=2),
+        "startupProbe": _probe(agent, "/livez", period=1, failures=60),
+        "livenessProbe": _probe(agent, "/livez", period=10, failures=3, timeout=5),
+        "readinessProbe": _probe(agent, "/readyz", period=2, failures=2, timeout=2),
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "securityContext": {
             "allowPrivilegeEscalation": False,
@@ -104,6 +110,12 @@ def _volumes(agent: Agent) -> list[dict[str, Any]]:
     ]
     if agent.permissions:
         volumes.append({"name": "token", "projected": {"defaultMode": 0o440, "sources": _token()}})
+    if agent.spec.tls.enabled:
+        # Whole folders, so that the kubelet renews them as the pod runs.
+        volumes += [
+            {"name": "tls", "secret": {"secretName": certificate.name(agent.name), "defaultMode": 0o440}},
+            {"name": "trust", "configMap": {"name": trust.name(agent.name), "defaultMode": 0o444}},
+        ]
     if agent.mounted:
         keys: dict[str, set[str]] = {}
         for ref in agent.mounted:
@@ -163,9 +175,9 @@ def _user_metadata(agent: Agent) -> tuple[dict[str, str], dict[str, str]]:
     return dict(metadata.labels), dict(metadata.annotations)
 
 
-def _probe(path: str, *, period: int, failures: int, timeout: int = 1) -> dict[str, Any]:
+def _probe(agent: Agent, path: str, *, period: int, failures: int, timeout: int = 1) -> dict[str, Any]:
     return {
-        "httpGet": {"path": path, "port": PORT_NAME, "scheme": "HTTP"},
+        "httpGet": {"path": path, "port": agent.scheme, "scheme": agent.scheme.upper()},
         "periodSeconds": period,
         "failureThreshold": failures,
         "timeoutSeconds": timeout,

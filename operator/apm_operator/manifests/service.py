@@ -3,7 +3,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from apm_operator.kinds import SERVICES
-from apm_operator.manifests.agent import PORT, PORT_NAME
 
 if TYPE_CHECKING:
     from apm_operator.manifests.agent import Agent
@@ -11,5 +10,5 @@ if TYPE_CHECKING:
 
 def build(agent: Agent) -> dict[str, Any]:
     """The address under which people and other agents reach the agent."""
-    port = {"name": PORT_NAME, "port": PORT, "protocol": "TCP", "targetPort": PORT_NAME}
+    port = {"name": agent.scheme, "port": agent.port, "protocol": "TCP", "targetPort": agent.scheme}
     return agent.manifest(SERVICES, agent.name, spec={"type": "ClusterIP", "selector": agent.selector, "ports": [port]})

@@ -37,21 +37,30 @@ class Signed:
 
 
 class Issuer:
-    """Signs for whoever leads; the keys lie in the Secret apm-operator-ca of the operator's namespace.
+    """Signs for whoever leads; the keys lie in a Secret of the operator's namespace.
 
     Args:
         kube: the Kubernetes API.
         namespace: the operator's own.
+        secret: name of the Secret.
         life: of an authority, in seconds.
         overlap: seconds for which the next authority is known to everybody before it signs.
         clock: seconds since 1970.
     """
 
     def __init__(
-        self, kube: Kube, namespace: str, *, life: float, overlap: float, clock: Callable[[], float] = time.time
+        self,
+        kube: Kube,
+        namespace: str,
+        secret: str,
+        *,
+        life: float,
+        overlap: float,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._kube = kube
         self._namespace = namespace
+        self._secret = secret
         self._life = life
         self._overlap = overlap
         self._clock = clock
@@ -120,7 +129,7 @@ class Issuer:
 
     async def _look(self) -> Keyring:
         try:
-            body = await self._kube.get(SECRETS, self._namespace, keyring.NAME)
+            body = await self._kube.get(SECRETS, self._namespace, self._secret)
         except NotFound:
             self._version = _ABSENT
             return await self._write(keyring.new(self._clock(), self._life))
@@ -134,9 +143,9 @@ class Issuer:
 
     async def _write(self, ring: Keyring) -> Keyring:
         """Nothing is signed, and nobody told, before it is kept."""
-        manifest = keyring.manifest(ring, self._namespace, self._version)
+        manifest = keyring.manifest(ring, self._namespace, self._secret, self._version)
         try:
-            answer = await self._kube.apply(SECRETS, self._namespace, keyring.NAME, json.dumps(manifest).encode())
+            answer = await self._kube.apply(SECRETS, self._namespace, self._secret, json.dumps(manifest).encode())
         except Conflict:
             self._overtaken = True
             raise

@@ -14,7 +14,6 @@ from apm_operator.pki import certificates, rotation
 from apm_operator.pki.certificates import Pair
 from apm_operator.pki.rotation import Authorities, Authority, Step
 
-NAME = "apm-operator-ca"
 _STATE = "authorities.json"
 
 
@@ -77,18 +76,18 @@ def promise(ring: Keyring, now: float, ends: float) -> Keyring:
     return ring if authorities is ring.authorities else Keyring(authorities, ring.pairs)
 
 
-def manifest(ring: Keyring, namespace: str, version: str) -> dict[str, Any]:
+def manifest(ring: Keyring, namespace: str, name: str, version: str) -> dict[str, Any]:
     """The Secret; written only where it is still of this resource version."""
     parts = {_STATE: json.dumps(_state(ring.authorities), sort_keys=True).encode(), "ca.crt": ring.bundle.encode()}
-    for name, pair in ring.pairs.items():
-        parts[f"{name}.crt"] = pair.certificate
+    for each, pair in ring.pairs.items():
+        parts[f"{each}.crt"] = pair.certificate
         if pair.key:
-            parts[f"{name}.key"] = pair.key
+            parts[f"{each}.key"] = pair.key
     return {
         "apiVersion": SECRETS.api_version,
         "kind": SECRETS.kind,
         "metadata": {
-            "name": NAME,
+            "name": name,
             "namespace": namespace,
             "resourceVersion": version,
             "labels": {MANAGED_BY_LABEL: FIELD_MANAGER, "app.kubernetes.io/part-of": "apm"},
@@ -117,8 +116,8 @@ def read(body: Mapping[str, Any]) -> Keyring:
         _check(ring)
     except (KeyError, TypeError, ValueError) as error:
         raise KeyringBroken(
-            f"The Secret {NAME} does not hold what the operator wrote ({type(error).__name__}): restore it, or delete "
-            "it to have a new authority made, which all agents then get new certificates of"
+            f"The Secret {body['metadata']['name']} does not hold what the operator wrote ({type(error).__name__}): "
+            "restore it, or delete it to have a new authority made, which all agents then get new certificates of"
         ) from error
     return ring
 

@@ -19,18 +19,23 @@ from apm_operator.api.agentdeployment import AgentDeployment
 from apm_operator.conditions import Aspect, Verdict
 from apm_operator.errors import ApiError, Forbidden, Invalid, InvalidSpec, NamespaceTerminating, NotFound
 from apm_operator.kinds import AGENTS
+from apm_operator.manifests.certificate import service_hosts
 from apm_operator.reconcile import assess, plan, status
 from apm_operator.reconcile.apply import NameTaken, OwnerLeaving, apply, prune
+from apm_operator.reconcile.prober import Proof
+from apm_operator.reconcile.standing import unneeded
 
 if TYPE_CHECKING:
     from apm_operator.api.permissions import Permission
     from apm_operator.kube import Kube
     from apm_operator.queue import Key
     from apm_operator.reconcile.cache import AgentRecord, Cache, Entry
+    from apm_operator.reconcile.certificates import Certificates
     from apm_operator.reconcile.events import Events
     from apm_operator.reconcile.plan import Images, Plan
     from apm_operator.reconcile.prober import Prober
     from apm_operator.reconcile.secrets import Findings, Secrets
+    from apm_operator.reconcile.standing import Standing
     from apm_operator.reconcile.surroundings import Neighbours
 
 _UNREADY_SECONDS = 5.0
@@ -67,6 +72,7 @@ class Reconciler:
     cache: Cache
     secrets: Secrets
     neighbours: Neighbours
+    certificates: Certificates
     events: Events
     prober: Prober
     images: Images
@@ -84,6 +90,7 @@ class Reconciler:
             if entry is None or entry.agent is None:
                 self.secrets.release(key)
                 self.neighbours.release(key)
+                self.certificates.release(key)
             return Outcome("gone")
         try:
             return await self._pass(key, entry, failures)
@@ -104,11 +111,21 @@ class Reconciler:
         except InvalidSpec as error:
             return await self._stall(key, entry, None, Verdict.stalled(c.SPEC_INVALID, str(error)))
         if made.suspended:
-            return self._ended(await self._tell(key, entry, made, _suspended(entry)))
+            aspects, again = await self._keep_alive(key, entry, made)
+            return self._ended(await self._tell(key, entry, made, _suspended(entry), aspects), again)
         if made.problems:
             return await self._stall(key, entry, made, Verdict.stalled(c.WORKFLOW_INVALID, made.problems))
+        return await self._work(key, entry, made, secrets, failures)
+
+    async def _work(self, key: Key, entry: Entry, made: Plan, secrets: Findings, failures: int) -> Outcome:
         try:
+            standing = await self._certify(key, entry, made)
+            if standing is not None and standing.problem is not None:
+                told = await self._tell(key, entry, made, standing.problem, (standing.aspect,))
+                return self._ended(told, standing.again)
             writes = await self._apply(key, entry, made)
+            if standing is None:
+                await self.certificates.remove(key, _agent(entry).uid, told=_has_certificate(entry))
         except NameTaken as error:
             if isinstance(error, OwnerLeaving) and failures < _FAILURES_BEFORE_STATUS:
                 raise
@@ -120,17 +137,41 @@ class Reconciler:
             if not lasting:
                 raise
             return await self._refuse(key, entry, made, assess.refused(error), error.retry_after)
-        verdict, again = await self._verdict(key, entry, made, secrets)
-        told = await self._tell(key, entry, made, verdict, (assess.network(made.outlook.unknown),))
-        return self._ended(writes + told, again)
+        verdict, again = await self._verdict(key, entry, made, secrets, standing)
+        certificate = unneeded() if standing is None else standing.aspect
+        told = await self._tell(key, entry, made, verdict, (assess.network(made.outlook.unknown), certificate))
+        return self._ended(writes + told, _sooner(again, standing))
+
+    async def _certify(self, key: Key, entry: Entry, made: Plan) -> Standing | None:
+        """Have the agent's certificate in its Secret, before anything that mounts it; None where it needs none."""
+        if not made.tls.enabled:
+            return None
+        return await self.certificates.keep(key, _agent(entry).uid, made.tls, new=not _has_certificate(entry))
+
+    async def _keep_alive(self, key: Key, entry: Entry, made: Plan) -> tuple[tuple[Aspect, ...], float | None]:
+        """What runs goes on with a certificate that is renewed, and trusts who is to be trusted now."""
+        if not _has_certificate(entry) or made.trust is None:
+            return (), None
+        try:
+            standing = await self._certify(key, entry, made)
+            if standing is None or standing.leaf is None:
+                return (), _sooner(None, standing)
+            await apply(self.kube, self.cache, key, (made.trust,), _agent(entry).uid)
+        except NameTaken:
+            return (), None
+        return (standing.aspect,), standing.again
 
     async def _apply(self, key: Key, entry: Entry, made: Plan) -> int:
         uid = _agent(entry).uid
-        return await apply(self.kube, self.cache, key, made, uid) + await prune(self.kube, key, entry, made, uid)
+        return await apply(self.kube, self.cache, key, made.manifests, uid) + await prune(
+            self.kube, key, entry, made, uid
+        )
 
     async def _stall(self, key: Key, entry: Entry, made: Plan | None, verdict: Verdict) -> Outcome:
         """Nothing is applied: what runs goes on as it was, until somebody changes the spec."""
-        return Outcome("invalid" if await self._tell(key, entry, made, verdict) else "unchanged")
+        kept = made or entry.plan
+        aspects, again = await self._keep_alive(key, entry, kept) if kept is not None else ((), None)
+        return Outcome("invalid" if await self._tell(key, entry, made, verdict, aspects) else "unchanged", again)
 
     async def _refuse(self, key: Key, entry: Entry, made: Plan, verdict: Verdict, at_least: float = 0.0) -> Outcome:
         await self._tell(key, entry, made, verdict)
@@ -172,13 +213,15 @@ class Reconciler:
             )
         return made, secrets
 
-    async def _verdict(self, key: Key, entry: Entry, made: Plan, secrets: Findings) -> tuple[Verdict, float | None]:
+    async def _verdict(
+        self, key: Key, entry: Entry, made: Plan, secrets: Findings, standing: Standing | None
+    ) -> tuple[Verdict, float | None]:
         if made.refused:
             return Verdict.problem(c.PERMISSIONS_NOT_GRANTED, made.refused), None
         if secrets.missing or secrets.incomplete:
             return assess.missing(secrets, key.namespace), None
         newest = {name: pod for name, pod in entry.pods.items() if pod.config == made.config_hash}
-        unready = await self.prober.reasons(newest)
+        unready = await self.prober.reasons(newest, self._proof(key, standing))
         waiting = any(pod.running and not pod.ready and not pod.deleting for pod in newest.values())
         verdict = assess.observed(entry.deployment, entry.pods, config=made.config_hash, unready=unready)
         if waiting and not unready and verdict.reason == c.ROLLING_OUT:
@@ -186,6 +229,11 @@ class Reconciler:
         if secrets.unreadable:
             verdict = assess.with_unread_secrets(verdict, secrets.unreadable)
         return verdict, _UNREADY_SECONDS if waiting else None
+
+    def _proof(self, key: Key, standing: Standing | None) -> Proof | None:
+        if standing is None:
+            return None
+        return Proof(service_hosts(key.name, key.namespace)[-1], self.certificates.authorities + standing.authority)
 
     async def _tell(
         self, key: Key, entry: Entry, made: Plan | None, verdict: Verdict, aspects: tuple[Aspect, ...] = ()
@@ -219,6 +267,8 @@ class Reconciler:
             if verdict.reason not in c.QUIET_REASONS:
                 await self.events.tell(key, agent.uid, verdict.reason, verdict.message)
         for aspect in c.new_troubles(aspects, before.get("conditions") or ()):
+            if aspect.message == verdict.message:
+                continue
             await self.events.tell(key, agent.uid, aspect.reason, aspect.message)
         return 1
 
@@ -227,6 +277,16 @@ def _agent(entry: Entry) -> AgentRecord:
     if entry.agent is None:
         raise NotFound("The agent was deleted during the pass")
     return entry.agent
+
+
+def _has_certificate(entry: Entry) -> bool:
+    """Whether a certificate of the agent has been told of."""
+    return any(each["type"] == c.CERTIFICATE_READY for each in _agent(entry).status.get("conditions") or ())
+
+
+def _sooner(again: float | None, standing: Standing | None) -> float | None:
+    times = [time for time in (again, standing.again if standing is not None else None) if time is not None]
+    return min(times, default=None)
 
 
 def _suspended(entry: Entry) -> Verdict:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from apm_operator.errors import Conflict, Invalid, NotFound, OperatorError
-from apm_operator.kinds import AGENTS, BY_KIND, CONFIG_MAPS, ROLE_BINDINGS
+from apm_operator.kinds import AGENTS, BY_KIND, CONFIG_MAPS, ROLE_BINDINGS, Resource
 from apm_operator.manifests.agent import digest
 from apm_operator.reconcile.compare import covers
 
@@ -30,7 +31,7 @@ class OwnerLeaving(NameTaken):
     """A child of an earlier resource of this name has not been garbage-collected yet."""
 
 
-async def apply(kube: Kube, cache: Cache, key: Key, plan: Plan, uid: str) -> int:
+async def apply(kube: Kube, cache: Cache, key: Key, manifests: Iterable[Manifest], uid: str) -> int:
     """Apply the manifests that differ from what is there.
 
     Returns:
@@ -42,7 +43,7 @@ async def apply(kube: Kube, cache: Cache, key: Key, plan: Plan, uid: str) -> int
         ApiError: the API server refused.
     """
     writes = 0
-    for manifest in plan.manifests:
+    for manifest in manifests:
         entry = cache.get(key)
         record = entry.children.get((manifest.resource.kind, manifest.name)) if entry else None
         if record is not None and record.owner not in (uid, ""):
@@ -72,12 +73,27 @@ def _compared(manifest: Manifest) -> dict[str, object]:
 
 
 async def _apply_one(kube: Kube, cache: Cache, key: Key, manifest: Manifest, uid: str, *, known: bool) -> None:
-    """Apply one manifest; fields of other writers are taken over only in an object that is this agent's."""
     with cache.echoes.writing():
-        answer = None if known else await _make(kube, key, manifest, uid)
-        if answer is None:
-            answer = await _change(kube, key, manifest)
+        answer = await write(kube, key, manifest, uid, known=known)
         cache.record_apply(key, manifest.resource, answer, manifest.digest)
+
+
+async def write(kube: Kube, key: Key, manifest: Manifest, uid: str, *, known: bool) -> dict[str, Any]:
+    """Apply one manifest; fields of other writers are taken over only in an object that is this agent's.
+
+    Args:
+        kube: the Kubernetes API.
+        key: the agent.
+        manifest: the object.
+        uid: the agent's.
+        known: whether the object is known to be there and to be the agent's.
+
+    Raises:
+        NameTaken: see `apply`.
+        OwnerLeaving: see `apply`.
+    """
+    answer = None if known else await _make(kube, key, manifest, uid)
+    return answer or await _change(kube, key, manifest)
 
 
 async def _make(kube: Kube, key: Key, manifest: Manifest, uid: str) -> dict[str, Any] | None:
@@ -94,12 +110,24 @@ async def _make(kube: Kube, key: Key, manifest: Manifest, uid: str) -> dict[str,
             existing = await kube.get(resource, key.namespace, name)
         except NotFound:
             raise error from None
-        owners = existing["metadata"].get("ownerReferences") or ()
-        if any(owner["uid"] == uid for owner in owners):
-            return None
-        if any(owner["kind"] == AGENTS.kind and owner["name"] == key.name for owner in owners):
-            raise OwnerLeaving(resource.kind, name) from error
-        raise NameTaken(resource.kind, name) from error
+        check_owner(existing, resource, key, uid)
+        return None
+
+
+def check_owner(existing: Mapping[str, Any], resource: Resource, key: Key, uid: str) -> None:
+    """Find that an object belongs to the agent.
+
+    Raises:
+        NameTaken: it does not.
+        OwnerLeaving: it belonged to an earlier one of this name.
+    """
+    metadata = existing["metadata"]
+    owners = metadata.get("ownerReferences") or ()
+    if any(owner["uid"] == uid for owner in owners):
+        return
+    if any(owner["kind"] == AGENTS.kind and owner["name"] == key.name for owner in owners):
+        raise OwnerLeaving(resource.kind, metadata["name"])
+    raise NameTaken(resource.kind, metadata["name"])
 
 
 async def _change(kube: Kube, key: Key, manifest: Manifest) -> dict[str, Any]:

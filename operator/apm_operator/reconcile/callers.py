@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from apm_operator.api.group import DEFAULT_TLS_MODE
 from apm_operator.queue import Key
 
 
@@ -17,11 +18,13 @@ class Links:
         asks: those that nodes of its workflows ask.
         reaches: those that its pods may connect to: whom it asks, and `network.egressTo`.
         admits: those that `network.ingressFrom` lets in.
+        plain: whether the agent itself speaks plain HTTP.
     """
 
     asks: frozenset[Key] = frozenset()
     reaches: frozenset[Key] = frozenset()
     admits: frozenset[Key] = frozenset()
+    plain: bool = DEFAULT_TLS_MODE == "Disabled"
 
 
 _NONE: Final = Links()
@@ -35,7 +38,9 @@ def links(namespace: str, spec: object) -> Links:
     asks = frozenset(Key(namespace, name) for flow in flows for name in _asked(flow))
     network = spec.get("network")
     reaches = asks | frozenset(_named(namespace, network, "egressTo"))
-    return Links(asks, reaches, frozenset(_named(namespace, network, "ingressFrom")))
+    tls = spec.get("tls")
+    mode = tls.get("mode", DEFAULT_TLS_MODE) if isinstance(tls, Mapping) else DEFAULT_TLS_MODE
+    return Links(asks, reaches, frozenset(_named(namespace, network, "ingressFrom")), mode == "Disabled")
 
 
 def _asked(flow: object) -> Iterator[str]:
@@ -70,7 +75,7 @@ class CallIndex:
         """An agent's spec now names these.
 
         Returns:
-            The agents whose callers are others than before through this.
+            The agents whose callers are others than before through this, and those that call it at another port.
         """
         old = self._links.pop(key, _NONE)
         if new != _NONE:
@@ -83,6 +88,8 @@ class CallIndex:
         for other in new.reaches - old.reaches:
             self._reached_by.setdefault(other, set()).add(key)
         changed = old.asks ^ new.asks
+        if old.plain != new.plain:
+            changed |= self._reached_by.get(key, set())
         return changed | {key} if old.admits != new.admits else changed
 
     def drop(self, key: Key) -> frozenset[Key]:
@@ -96,6 +103,10 @@ class CallIndex:
         """
         asking = {other for other in self._reached_by.get(key, ()) if key in self._links[other].asks}
         return tuple(sorted(asking | self._links.get(key, _NONE).admits))
+
+    def plain(self, key: Key) -> bool:
+        """Whether an agent speaks plain HTTP; one that is not known does what is usual."""
+        return self._links.get(key, _NONE).plain
 
     def reached_by(self, key: Key) -> tuple[Key, ...]:
         """The agents whose own spec makes their pods connect to this one."""

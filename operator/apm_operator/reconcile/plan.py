@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +23,9 @@ from apm_operator.manifests import (
     rolebinding,
     service,
     serviceaccount,
+    trust,
 )
-from apm_operator.manifests.agent import Agent, canonical, digest, service_url
+from apm_operator.manifests.agent import Agent, Surroundings, canonical, digest, service_url
 from apm_operator.reconcile import grants
 from apm_operator.reconcile.secrets import SecretUse
 from apm_operator.reconcile.surroundings import Outlook, Wanted
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from agent_runtime.spec.workflow import WorkflowSpec
     from apm_operator.api.agentdeployment import AgentDeployment, AgentDeploymentSpec
     from apm_operator.api.permissions import Permission
+    from apm_operator.api.tls import Tls
 
 # The Deployment comes last: what its pods mount exists before them, and so does their fence.
 _BUILDERS = (
@@ -40,6 +42,7 @@ _BUILDERS = (
     role.build,
     rolebinding.build,
     configmap.build,
+    trust.build,
     service.build,
     networkpolicy.build,
     poddisruptionbudget.build,
@@ -67,6 +70,7 @@ class Plan:
         outlook: where those were when the plan was made.
         problems: what is wrong with the workflow, as one text; "" where nothing is. Then there are no manifests.
         refused: which permissions the operator may not grant, as one text; "" where there are none.
+        trust: the one of them that is kept up to date even while nothing else is; None without TLS.
         model: what the printer column `Model` shows.
     """
 
@@ -78,6 +82,7 @@ class Plan:
     wanted: Wanted
     outlook: Outlook
     manifests: tuple[Manifest, ...]
+    trust: Manifest | None
     problems: str
     refused: str
     url: str
@@ -87,6 +92,7 @@ class Plan:
     config_hash: str
     config_map: str
     has_state: bool
+    tls: Tls
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +160,7 @@ def make(
         namespace=metadata.namespace,
         uid=metadata.uid,
         spec=spec,
-        config=config(spec, metadata.name, metadata.namespace),
+        config=config(spec, metadata.name, metadata.namespace, outlook.surroundings),
         mounted=mounted,
         secrets_hash=secrets_hash,
         permissions=() if refused else spec.permissions,
@@ -170,7 +176,8 @@ def make(
         secrets_hash=secrets_hash,
         wanted=wanted,
         outlook=outlook,
-        manifests=() if problems else tuple(_manifests(context)),
+        manifests=() if problems else tuple(_manifests(context, _BUILDERS)),
+        trust=next(_manifests(context, (trust.build,)), None),
         problems=_told([f"{problem.path}: {problem.message}" for problem in problems]),
         refused=grants.told(refused),
         url=context.url,
@@ -180,17 +187,21 @@ def make(
         config_hash=context.config_hash,
         config_map=context.config_map,
         has_state=spec.state is not None,
+        tls=spec.tls,
     )
 
 
-def config(spec: AgentSpec, name: str, namespace: str) -> str:
-    """The runtime's config file: the same text for the same spec."""
+def config(spec: AgentDeploymentSpec, name: str, namespace: str, around: Surroundings) -> str:
+    """The runtime's config file: the same text for the same spec and surroundings."""
+    asks_for_tokens = spec.auth is not None and spec.auth.service_accounts is not None
     runtime = RuntimeConfig(
         agent=AgentIdentity(name=name, namespace=namespace),
         spec=AgentSpec.model_construct(
             **{each: getattr(spec, each) for each in AgentSpec.model_fields if each in spec.model_fields_set}
         ),
-        peers={peer: service_url(peer, namespace) for peer in peers(spec)},
+        peers={peer: service_url(peer, namespace, tls=(namespace, peer) not in around.plain) for peer in peers(spec)},
+        tls=spec.tls.enabled,
+        token_review_url=around.token_review_url if asks_for_tokens and spec.tls.enabled else None,
     )
     return canonical(runtime.model_dump(mode="json", by_alias=True, exclude_defaults=True)).decode()
 
@@ -206,8 +217,8 @@ def peers(spec: AgentSpec) -> list[str]:
     return sorted({node.with_.ref for flow in workflows for node in flow.nodes if isinstance(node, AgentNode)})
 
 
-def _manifests(context: Agent) -> Iterator[Manifest]:
-    for build in _BUILDERS:
+def _manifests(context: Agent, builders: Iterable[Callable[[Agent], dict[str, Any] | None]]) -> Iterator[Manifest]:
+    for build in builders:
         body = build(context)
         if body is None:
             continue

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import aiohttp
 
-from apm_operator.manifests.agent import PORT
+from apm_operator.manifests.agent import PORT, TLS_PORT
 from apm_operator.reconcile.facts import PodFacts, scrub
 
 _TIMEOUT = aiohttp.ClientTimeout(total=1.5)
@@ -21,11 +24,29 @@ _STARTING_SECONDS = 5.0
 """A pod that has just started is not ready for good reasons."""
 
 
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """By what the pods of an agent are known.
+
+    Attributes:
+        host: a name in their certificate that no other agent's has.
+        authorities: certificates of those who may have signed it, PEM.
+    """
+
+    host: str
+    authorities: str
+
+
 class Prober(Protocol):
     """Finds out why pods are not ready."""
 
-    async def reasons(self, pods: Mapping[str, PodFacts]) -> dict[str, str]:
-        """What each pod that runs and is not ready says about itself; one that does not answer is left out."""
+    async def reasons(self, pods: Mapping[str, PodFacts], proof: Proof | None) -> dict[str, str]:
+        """What each pod that runs and is not ready says about itself; one that does not answer is left out.
+
+        Args:
+            pods: by name.
+            proof: by what the pods are known; None where they speak plain HTTP.
+        """
 
 
 class HttpProber:
@@ -35,12 +56,12 @@ class HttpProber:
         self._clock = clock
         self._session: aiohttp.ClientSession | None = None
 
-    async def reasons(self, pods: Mapping[str, PodFacts]) -> dict[str, str]:
+    async def reasons(self, pods: Mapping[str, PodFacts], proof: Proof | None) -> dict[str, str]:
         """See Prober."""
         asked = [name for name, pod in sorted(pods.items()) if self._is_late(pod)][:_PODS_ASKED]
         if not asked:
             return {}
-        answers = await asyncio.gather(*(self._ask(pods[name].ip) for name in asked))
+        answers = await asyncio.gather(*(self._ask(pods[name].ip, proof) for name in asked))
         return {name: answer for name, answer in zip(asked, answers, strict=True) if answer}
 
     async def close(self) -> None:
@@ -52,18 +73,27 @@ class HttpProber:
         unready = pod.running and not pod.ready and not pod.deleting and bool(pod.ip)
         return unready and self._clock() - pod.since > _STARTING_SECONDS
 
-    async def _ask(self, address: str) -> str:
+    async def _ask(self, address: str, proof: Proof | None) -> str:
         if self._session is None:
             self._session = aiohttp.ClientSession(timeout=_TIMEOUT, trust_env=False)
         host = f"[{address}]" if ":" in address else address
+        url, verify = (f"http://{host}:{PORT}", None) if proof is None else (f"https://{host}:{TLS_PORT}", proof.host)
+        context = True if proof is None else _context(proof.authorities)
         try:
-            async with self._session.get(f"http://{host}:{PORT}/readyz", allow_redirects=False) as response:
+            async with self._session.get(
+                f"{url}/readyz", allow_redirects=False, ssl=context, server_hostname=verify
+            ) as response:
                 if response.status == 200:  # noqa: PLR2004  OK
                     return ""
                 raw = await response.content.read(_BODY_LIMIT)
         except (aiohttp.ClientError, TimeoutError, OSError):
             return ""
         return failed_checks(raw)
+
+
+@lru_cache(maxsize=16)
+def _context(authorities: str) -> ssl.SSLContext:
+    return ssl.create_default_context(cadata=authorities)
 
 
 def failed_checks(raw: bytes) -> str:

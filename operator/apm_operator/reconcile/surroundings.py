@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from apm_operator.api.network import Network
 from apm_operator.manifests.agent import Surroundings
+from apm_operator.queue import Key
 from apm_operator.reconcile import endpoints, reach
 from apm_operator.reconcile.endpoints import Endpoint
 from apm_operator.reconcile.secrets import SecretUse
@@ -14,8 +15,8 @@ from apm_operator.reconcile.secrets import SecretUse
 if TYPE_CHECKING:
     from apm_operator.api.agentdeployment import AgentDeploymentSpec
     from apm_operator.network import ClusterNetwork
-    from apm_operator.queue import Key
     from apm_operator.reconcile.callers import CallIndex
+    from apm_operator.reconcile.certificates import Certificates
     from apm_operator.reconcile.secrets import Secrets
     from apm_operator.reconcile.services import Services
 
@@ -65,11 +66,22 @@ class Outlook:
 class Neighbours:
     """Finds out where what a spec names is."""
 
-    def __init__(self, cluster: ClusterNetwork, calls: CallIndex, secrets: Secrets, services: Services) -> None:
+    def __init__(
+        self,
+        cluster: ClusterNetwork,
+        calls: CallIndex,
+        secrets: Secrets,
+        services: Services,
+        *,
+        certificates: Certificates,
+        token_review_url: str,
+    ) -> None:
         self._cluster = cluster
         self._calls = calls
         self._secrets = secrets
         self._services = services
+        self._certificates = certificates
+        self._token_review_url = token_review_url
 
     async def look(self, key: Key, wanted: Wanted) -> Outlook:
         """The present state; the Secrets that the agent uses have been looked at.
@@ -87,7 +99,13 @@ class Neighbours:
         if wanted.api and not self._cluster.api_server.cidrs and not wanted.network.egress_to:
             unknown += (_NO_API_SERVER,)
         surroundings = Surroundings(
-            cluster=self._cluster, callers=self._calls.callers(key), peers=wanted.peers, targets=reached.targets
+            cluster=self._cluster,
+            callers=self._calls.callers(key),
+            peers=wanted.peers,
+            plain=tuple(peer for peer in wanted.peers if self._calls.plain(Key(*peer))),
+            targets=reached.targets,
+            authorities=self._certificates.authorities,
+            token_review_url=self._token_review_url,
         )
         return Outlook(surroundings, unknown)
 

@@ -7,11 +7,15 @@ from typing import Any
 
 from apm_operator.kinds import AGENTS
 from apm_operator.network import ClusterNetwork
+from apm_operator.pki.issuer import Issuer
 from apm_operator.queue import Key
 from apm_operator.reconcile.agentdeployment import Outcome, Reconciler
 from apm_operator.reconcile.cache import Cache
+from apm_operator.reconcile.certificates import Certificates
+from apm_operator.reconcile.certmanager import CertManager
 from apm_operator.reconcile.events import Events
 from apm_operator.reconcile.facts import PodFacts
+from apm_operator.reconcile.prober import Proof
 from apm_operator.reconcile.secrets import Secrets
 from apm_operator.reconcile.services import Services
 from apm_operator.reconcile.surroundings import Neighbours
@@ -24,8 +28,11 @@ KEY = Key("shop", "one")
 STATE = {"mongodb": {"uriSecretRef": {"name": "apm-mongodb", "key": "uri"}}}
 
 
+YEAR = 365 * 86_400.0
+
+
 class SilentProber:
-    async def reasons(self, pods: Mapping[str, PodFacts]) -> dict[str, str]:
+    async def reasons(self, pods: Mapping[str, PodFacts], proof: Proof | None) -> dict[str, str]:  # noqa: ARG002
         return dict.fromkeys((name for name, pod in pods.items() if pod.running and not pod.ready), "mongodb: refused")
 
 
@@ -35,7 +42,11 @@ class World:
     def __init__(self) -> None:
         self.kube = FakeKube()
         self.cluster = ClusterNetwork()
+        self.now = 1_800_000_000.0
         self.restart()
+
+    def clock(self) -> float:
+        return self.now
 
     def restart(self) -> None:
         """A new operator that has listed what there is."""
@@ -43,11 +54,23 @@ class World:
         kube: Any = self.kube
         self.secrets = Secrets(kube)
         self.services = Services(kube)
+        self.issuer = Issuer(kube, "home", "apm-operator-ca", life=YEAR, overlap=YEAR / 60, clock=self.clock)
+        certificates = Certificates(
+            kube, self.issuer, CertManager(kube, self.clock), "kubectl -n NAMESPACE grant", self.clock
+        )
         self.reconciler = Reconciler(
             kube=kube,
             cache=self.cache,
             secrets=self.secrets,
-            neighbours=Neighbours(self.cluster, self.cache.calls, self.secrets, self.services),
+            neighbours=Neighbours(
+                self.cluster,
+                self.cache.calls,
+                self.secrets,
+                self.services,
+                certificates=certificates,
+                token_review_url="https://apm-operator.home.svc:8443/tokenreviews",  # noqa: S106
+            ),
+            certificates=certificates,
             events=Events(kube, "test"),
             prober=SilentProber(),
             images=IMAGES,

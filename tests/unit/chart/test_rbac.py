@@ -14,7 +14,8 @@ AGGREGATE = "rbac.authorization.k8s.io/aggregate-to-"
 
 def test_an_operator_of_the_whole_cluster(render):
     items = render("secrets.namespaces={shop}")
-    assert rights(find(items, "ClusterRole", "apm-operator")) == documented("In the namespaces that it watches")
+    everywhere = documented("In the namespaces that it watches") | documented("Tokens")
+    assert rights(find(items, "ClusterRole", "apm-operator")) == everywhere
     assert rights(find(items, "ClusterRole", "apm-operator-secrets")) == documented("Secrets")
     assert bound(items, "apm-operator-secrets") == [("RoleBinding", "shop")]
     assert bound(items, "apm-operator") == [("ClusterRoleBinding", None)]
@@ -46,8 +47,29 @@ def test_two_releases_in_one_namespace_have_a_lease_each(render):
     items = render("fullnameOverride=second")
     role = find(items, "Role", "second-leader", "apm-system")
     env = find(items, "Deployment", "second", "apm-system")["spec"]["template"]["spec"]["containers"][0]["env"]
-    assert {"name": "APM_LEASE_NAME", "value": "second"} in env
+    assert {"name": "APM_NAME", "value": "second"} in env
     assert [rule["resourceNames"] for rule in role["rules"] if "resourceNames" in rule] == [["second"]]
+
+
+def test_the_secrets_of_the_operator_itself(render):
+    role = find(render(), "Role", "apm-operator-certificates", "apm-system")
+    assert rights(role) == documented("Its own certificates")
+    assert [rule["resourceNames"] for rule in role["rules"]] == [
+        ["apm-operator-ca", "apm-operator-tls", "apm-scraper-tls"]
+    ]
+
+
+def test_tokens_are_reviewed_by_an_operator_of_some_namespaces_only_where_that_is_asked_for(render):
+    items = render("watchNamespaces={shop}", "rbac.aggregate=false", "tokenReviews.clusterRole=true")
+    assert rights(find(items, "ClusterRole", "apm-operator-token-reviews")) == documented("Tokens")
+    assert [item["metadata"]["name"] for item in items if item["kind"] == "ClusterRole"] == [
+        "apm-operator-token-reviews"
+    ]
+
+
+def test_cert_manager_is_asked_only_where_that_is_wanted(render):
+    asked = rights(find(render("certificates.certManager=true"), "ClusterRole", "apm-operator"))
+    assert asked - rights(find(render(), "ClusterRole", "apm-operator")) == documented("cert-manager")
 
 
 def test_without_an_election_there_is_no_right_to_leases(render):

@@ -28,13 +28,15 @@ def test_two_operators_never_run_side_by_side_without_an_election(render):
     assert deployment(render("leaderElection=false"))["spec"]["strategy"] == {"type": "Recreate"}
 
 
-def test_the_service_selects_the_operator_and_not_the_test(render):
+def test_the_services_select_the_operator_and_not_the_test(render):
     items = render()
-    (service,) = [item for item in items if item["kind"] == "Service"]
+    services = [item for item in items if item["kind"] == "Service"]
     (test,) = [item for item in items if item["kind"] == "Pod"]
-    selector = service["spec"]["selector"].items()
-    assert selector <= deployment(items)["spec"]["template"]["metadata"]["labels"].items()
-    assert not selector <= test["metadata"]["labels"].items()
+    assert [service["metadata"]["name"] for service in services] == ["apm-operator-metrics", "apm-operator"]
+    for service in services:
+        selector = service["spec"]["selector"].items()
+        assert selector <= deployment(items)["spec"]["template"]["metadata"]["labels"].items()
+        assert not selector <= test["metadata"]["labels"].items()
 
 
 def test_the_test_runs_where_the_operator_watches(render):

@@ -35,7 +35,7 @@ def kube() -> FakeKube:
 
 
 def issuer(kube: Any, clock: Clock) -> Issuer:
-    return Issuer(kube, "home", life=3000.0, overlap=100.0, clock=clock)
+    return Issuer(kube, "home", "apm-operator-ca", life=3000.0, overlap=100.0, clock=clock)
 
 
 async def test_the_first_look_makes_an_authority_and_the_next_finds_it(kube, clock):
@@ -123,4 +123,4 @@ async def test_a_secret_that_was_changed_by_hand_is_told_and_left(kube, clock, h
 def test_what_is_written_is_read_again():
     ring = keyring.new(START, 3000)
     ring = keyring.advance(ring, START + 2000, life=3000, overlap=100)
-    assert keyring.read(keyring.manifest(ring, "home", "1")) == ring
+    assert keyring.read(keyring.manifest(ring, "home", "ca", "1")) == ring

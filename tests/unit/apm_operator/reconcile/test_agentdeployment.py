@@ -206,7 +206,7 @@ async def test_a_pod_that_stops_answering_does_not_make_the_reason_flap(world: W
     assert (await world.reconcile()).again is not None
     assert world.ready == ("False", "StateUnavailable")
 
-    async def silent(_: object) -> dict[str, str]:
+    async def silent(*_: object) -> dict[str, str]:
         return {}
 
     world.reconciler.prober.reasons = silent  # type: ignore[method-assign]

@@ -10,9 +10,11 @@ import yaml
 
 from agent_runtime.spec.agent import RuntimeConfig
 from apm_operator.api.agentdeployment import AgentDeployment
+from apm_operator.manifests.agent import Surroundings
 from apm_operator.reconcile.plan import config, mounted_secrets, secret_uses
 from apm_operator.reconcile.secrets import SecretUse
-from unit.apm_operator.agents import SCRIPTED, WORKFLOW, body, plan
+from apm_operator.reconcile.surroundings import Outlook
+from unit.apm_operator.agents import NOWHERE, SCRIPTED, WORKFLOW, body, plan
 
 GOLDEN = Path(__file__).parent / "golden"
 MONGODB = {"mongodb": {"uriSecretRef": {"name": "apm-mongodb", "key": "uri"}}}
@@ -52,9 +54,25 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
+CASES["encrypted"] = {
+    "workflow": {"start": "answer", "nodes": [{"name": "answer", "uses": "agent", "with": {"ref": "other"}}]},
+    "auth": {"serviceAccounts": {"allow": ["desk/clerk"]}, "apiKeys": {"secretRef": {"name": "callers"}}},
+    "tls": {"mode": "Enabled", "duration": "720h"},
+}
+AROUND = Outlook(
+    Surroundings(
+        callers=(("shop", "two"), ("desk", "one")),
+        peers=(("shop", "other"),),
+        authorities="-----BEGIN CERTIFICATE-----\n",
+        token_review_url="https://apm-operator.apm-system.svc:8443/tokenreviews",  # noqa: S106
+    )
+)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_the_children_are_as_in_the_golden_file(case: str):
-    made = plan(secrets_hash="5ec4e75a5b" if case == "full" else "", **CASES[case])
+    around = AROUND if case == "encrypted" else NOWHERE
+    made = plan("5ec4e75a5b" if case == "full" else "", around, **CASES[case])
     text = yaml.safe_dump_all([json.loads(manifest.body) for manifest in made.manifests], sort_keys=True, width=110)
     file = GOLDEN / f"{case}.yaml"
     if os.environ.get("UPDATE_GOLDEN"):
@@ -97,7 +115,7 @@ def test_another_prompt_is_another_config_map_and_rolls_the_pods():
 
 def test_the_runtime_reads_what_is_written():
     agent = AgentDeployment.parse(body(**CASES["full"]))
-    read = RuntimeConfig.model_validate_json(config(agent.spec, "one", "shop"))
+    read = RuntimeConfig.model_validate_json(config(agent.spec, "one", "shop", Surroundings()))
     assert read.spec.models == agent.spec.models
     assert read.spec.state == agent.spec.state
     assert read.spec.workflow == agent.spec.workflow
@@ -107,7 +125,11 @@ def test_the_runtime_reads_what_is_written():
 def test_peers_are_the_agents_that_the_workflow_asks():
     node = {"name": "answer", "uses": "agent", "with": {"ref": "other"}, "next": "end"}
     agent = AgentDeployment.parse(body(workflow={"start": "answer", "nodes": [node]}))
-    assert RuntimeConfig.model_validate_json(config(agent.spec, "one", "shop")).peers == {
+    assert RuntimeConfig.model_validate_json(config(agent.spec, "one", "shop", Surroundings())).peers == {
+        "other": "https://other.shop.svc:8443"
+    }
+    plain = Surroundings(plain=(("shop", "other"),))
+    assert RuntimeConfig.model_validate_json(config(agent.spec, "one", "shop", plain)).peers == {
         "other": "http://other.shop.svc:8080"
     }
 

@@ -61,6 +61,6 @@ async def test_only_pods_that_run_and_are_not_ready_are_asked(asked: list[str]):
         "leaving": pod(running=True, deleting=True, ip="127.0.0.1"),
         "deaf": pod(running=True, ip="127.0.0.254"),
     }
-    assert await prober.reasons(pods) == {"unready": "mongodb: mongodb://***@h refused"}
+    assert await prober.reasons(pods, None) == {"unready": "mongodb: mongodb://***@h refused"}
     assert asked == ["/readyz"]
     await prober.close()
