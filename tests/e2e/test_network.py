@@ -90,7 +90,7 @@ class Landscape:
         lines = ["", "".ljust(width) + "".join(column.ljust(12) for column in self.targets)]
         for source, answers in self.seen.items():
             lines.append(source.ljust(width) + "".join(answers.get(column, "").ljust(12) for column in self.targets))
-        lines += ["", "from an edit to its effect"]
+        lines += ["", "from an edit to its effect, with the attempt that shows it, which takes up to 3 s"]
         lines += [f"{seconds:6.1f} s  {edit}: {effect}" for edit, effect, seconds in self.edits]
         return "\n".join(lines) + "\n"
 

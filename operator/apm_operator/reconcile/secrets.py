@@ -71,7 +71,8 @@ class _Secret:
     Attributes:
         keys: quick digest of each key's value, to notice changes by; None where the object does not exist.
         shown: slow digest of each use so far, by key; "" stands for all keys.
-        endpoints: hosts and ports of each key's value that is a connection string of MongoDB.
+        endpoints: hosts and ports of each key's value that is a connection string of MongoDB. They outlast the object:
+            pods that run must not lose MongoDB because a Secret, or the right to read it, is gone.
     """
 
     version: str = ""
@@ -171,9 +172,9 @@ class Secrets:
         try:
             body = await self._kube.get(_RESOURCES[at.kind], at.namespace, at.name)
         except NotFound:
-            secret.version, secret.keys, secret.endpoints, secret.forbidden = "", None, {}, False
+            secret.version, secret.keys, secret.forbidden = "", None, False
         except Forbidden:
-            secret.version, secret.keys, secret.endpoints, secret.forbidden = "", None, {}, True
+            secret.version, secret.keys, secret.forbidden = "", None, True
         else:
             if body["metadata"]["resourceVersion"] != secret.version:
                 salt = body["metadata"]["uid"].encode()

@@ -113,6 +113,8 @@ class Services:
                         "A Service could not be read", namespace=at.namespace, service=at.name, error=str(error)
                     )
                     return
+            if found == "forbidden" and isinstance(record.found, Service):
+                return  # a right that was taken away must not cut off pods that run
             if found != record.found:
                 record.found = found
                 for key in tuple(record.users):

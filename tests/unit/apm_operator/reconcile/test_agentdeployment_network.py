@@ -1,7 +1,11 @@
 """The network policy in a pass: it follows neighbours, callers and Secrets, and says what it can't open."""
 
+import asyncio
 from typing import Any
 
+import pytest
+
+from apm_operator.errors import ApiError, Forbidden, NotFound
 from apm_operator.network import read
 from apm_operator.queue import Key
 from unit.apm_operator.agents import GRANTABLE, body
@@ -38,6 +42,21 @@ async def test_mongodb_is_opened_by_the_uri_and_follows_its_rotation(world: Worl
     await world.reconcile()
     assert {27018, 27019} & ports(world, "egress") == {27019}
     assert "geheim" not in str(world.kube.objects.values()).replace("Secret", "")
+
+
+@pytest.mark.parametrize("gone", [NotFound("gone", status=404), Forbidden("no", status=403)])
+async def test_pods_that_run_keep_mongodb_when_its_secret_goes(world: World, gone: ApiError):
+    world.secret("mongodb://user:geheim@192.0.2.7:27018/")
+    world.write(state=STATE)
+    await world.reconcile()
+    woken: asyncio.Queue[Key] = asyncio.Queue()
+    world.kube.fail["get", "Secret"] = [gone]
+    poll = asyncio.create_task(world.secrets.poll(0.01, woken.put_nowait))
+    async with asyncio.timeout(5):
+        assert await woken.get() == KEY
+    poll.cancel()
+    await world.reconcile()
+    assert 27018 in ports(world, "egress")
 
 
 async def test_a_uri_that_is_none_is_told_without_it(world: World):

@@ -79,6 +79,19 @@ async def test_a_service_made_later_wakes_those_who_wait_for_it(world: World):
     assert found.target("models", 80) == Target((8000,), "models", (("app", "llm"),))
 
 
+async def test_a_right_that_is_taken_away_cuts_nobody_off(world: World):
+    world.service("llm", "models")
+    await world.services.look(KEY, [LLM])
+    world.kube.fail["get", "Service"] = [errors.Forbidden("no", status=403)]
+    world.service("llm", "models", selector={"app": "other"})
+    woken: asyncio.Queue[Key] = asyncio.Queue()
+    poll = asyncio.create_task(world.services.poll(0.01, woken.put_nowait))
+    async with asyncio.timeout(5):
+        await woken.get()
+    poll.cancel()
+    assert world.kube.calls == {("get", "Service"): 3}
+
+
 async def test_a_service_that_nobody_uses_is_forgotten(world: World):
     await world.services.look(KEY, [LLM])
     world.services.release(KEY)
