@@ -19,9 +19,10 @@ from apm_operator.errors import ApiError, Conflict, LeadershipLost, NotFound, Re
 from apm_operator.kinds import LEASES
 from apm_operator.kube import Kube
 
-LEASE_SECONDS = 12
-"""After this long without a renewal the lease is free. A stand-by looks every second, so it leads within 15 s."""
-_DEADLINE_SECONDS = 10
+LEASE_SECONDS = 10
+"""After this long without a renewal the lease is free. A stand-by looks every second, so it leads within 15 s, also on
+a node that is short of CPU."""
+_DEADLINE_SECONDS = 8
 """The holder stops writing this long after its last renewal: before anybody else may start."""
 _RENEW_SECONDS = 2.0
 _POLL_SECONDS = 1.0
