@@ -1,5 +1,7 @@
-"""The operator has made use of each of its rights in this cluster, and was refused nothing that it should have."""
+"""What an agent may do with its token, and what the operator has done with its rights."""
 
+import base64
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -23,6 +25,52 @@ def granting(cluster: Installation) -> Iterator[None]:
     cluster.ensure_operator(*_GRANTABLE)
     yield
     cluster.ensure_operator()
+
+
+# What an agent's own code would do: read the token, and call the API server with it.
+_CALL = """
+import json, os, pathlib, ssl, sys, urllib.error, urllib.request
+folder = pathlib.Path("/var/run/secrets/kubernetes.io/serviceaccount")
+server = f"https://{os.environ['KUBERNETES_SERVICE_HOST']}:{os.environ['KUBERNETES_SERVICE_PORT']}"
+token, namespace = (folder / "token").read_text(), (folder / "namespace").read_text()
+context = ssl.create_default_context(cafile=folder / "ca.crt")
+
+def status(path, body=None):
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    data = None if body is None else json.dumps(body).encode()
+    try:
+        return urllib.request.urlopen(urllib.request.Request(server + path, data, headers), context=context).status
+    except urllib.error.HTTPError as error:
+        return error.code
+
+event = {
+    "metadata": {"name": "hello"}, "eventTime": "2026-01-01T00:00:00.000000Z", "action": "Speak", "reason": "Spoke",
+    "note": "Hello", "type": "Normal", "reportingController": "example.com/agent", "reportingInstance": "one",
+    "regarding": {"apiVersion": "v1", "kind": "Pod", "namespace": namespace, "name": os.environ["POD_NAME"]},
+}
+print(json.dumps({
+    "claims": token.split(".")[1],
+    "create event": status(f"/apis/events.k8s.io/v1/namespaces/{namespace}/events", event),
+    "list events": status(f"/apis/events.k8s.io/v1/namespaces/{namespace}/events"),
+    "list secrets": status(f"/api/v1/namespaces/{namespace}/secrets"),
+    "elsewhere": status("/apis/events.k8s.io/v1/namespaces/default/events", event),
+}))
+"""
+
+
+@pytest.mark.usefixtures("granting")
+def test_an_agent_may_do_what_it_was_granted_and_no_more(space: Space) -> None:
+    space.apply(agent("herald", permissions=[every_right.ASKED]))
+    space.ready("herald")
+    (pod,) = space.pods("herald")
+
+    shown = json.loads(space.kubectl("exec", pod["metadata"]["name"], "--", "python3", "-c", _CALL))
+
+    claims = shown.pop("claims")
+    read = json.loads(base64.urlsafe_b64decode(claims + "=" * (-len(claims) % 4)))
+    assert read["sub"] == f"system:serviceaccount:{space.name}:herald"
+    assert read["exp"] - read["iat"] == 600
+    assert shown == {"create event": 201, "list events": 403, "list secrets": 403, "elsewhere": 403}
 
 
 @pytest.mark.usefixtures("granting")
