@@ -24,13 +24,19 @@ from agent_runtime.server.wire import (
     read,
     refuse_own_names,
     reply,
+    reply_list,
 )
 from agent_runtime.state.records import THREAD_ID, Thread, ThreadQuery, ThreadStatus, shown
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from langgraph.types import StateSnapshot
     from starlette.requests import Request
 
     from agent_runtime.agent import Agent
+
+_PAGE = 8
 
 
 class NewThread(Body):
@@ -41,10 +47,10 @@ class NewThread(Body):
 
 class Search(Body):
     metadata: dict[str, Any] = Field(default_factory=dict)
-    ids: tuple[str, ...] = ()
+    ids: tuple[str, ...] = Field(default=(), max_length=1000)
     status: ThreadStatus | None = None
     limit: int = Field(default=10, ge=1, le=1000)
-    offset: int = Field(default=0, ge=0)
+    offset: int = Field(default=0, ge=0, le=1_000_000)
     sort_by: Literal["thread_id", "status", "created_at", "updated_at"] = "created_at"
     sort_order: Literal["asc", "desc"] = "desc"
     select: tuple[str, ...] | None = None
@@ -101,13 +107,15 @@ async def search_threads(request: Request) -> Response:
         body.sort_by,
         body.sort_order == "desc",
     )
-    threads = await agent.runs.store.threads(query)
-    if body.select is None or "values" in body.select or "interrupts" in body.select:
-        found = [await describe(agent, thread) for thread in threads]
-    else:
-        found = [_plain(thread) for thread in threads]
+    whole = body.select is None or "values" in body.select or "interrupts" in body.select
     names = set(body.select or ())
-    return reply([{name: one[name] for name in one if name in names} for one in found] if names else found)
+
+    async def found() -> AsyncIterator[dict[str, Any]]:
+        for thread in await agent.runs.store.threads(query):
+            one = await describe(agent, thread) if whole else _plain(thread)
+            yield {name: one[name] for name in one if name in names} if names else one
+
+    return await reply_list(found())
 
 
 async def get_thread(request: Request) -> Response:
@@ -159,14 +167,29 @@ async def get_history(request: Request) -> Response:
     agent, thread_id = agent_of(request), request.path_params["thread_id"]
     body = await read(request, History)
     await _thread(agent, thread_id)
-    before = body.before.checkpoint_id if isinstance(body.before, CheckpointRef) else body.before
-    states = agent.graph.aget_state_history(
-        thread_config(thread_id, body.checkpoint.checkpoint_id if body.checkpoint else None),
-        filter=body.metadata or None,
-        before=thread_config(thread_id, before) if before else None,
-        limit=body.limit,
-    )
-    return reply([snapshot(state, thread_id) async for state in states])
+    return await reply_list(snapshot(state, thread_id) async for state in _history(agent, thread_id, body))
+
+
+async def _history(agent: Agent, thread_id: str, body: History) -> AsyncIterator[StateSnapshot]:
+    """States from the newest on, some at a time: each may have megabytes."""
+    named = body.before.checkpoint_id if isinstance(body.before, CheckpointRef) else body.before
+    before = thread_config(thread_id, named) if named else None
+    left = body.limit
+    while left > 0:
+        page = min(left, _PAGE)
+        states = agent.graph.aget_state_history(
+            thread_config(thread_id, body.checkpoint.checkpoint_id if body.checkpoint else None),
+            filter=body.metadata or None,
+            before=before,
+            limit=page,
+        )
+        found = [state async for state in states]
+        for state in found:
+            yield state
+        if len(found) < page:
+            return
+        before = found[-1].config
+        left -= page
 
 
 async def describe(agent: Agent, thread: Thread) -> dict[str, Any]:

@@ -18,6 +18,8 @@ from agent_runtime.state.records import OWN_PREFIX
 from agent_runtime.workflow.peer import HOPS_HEADER, MAX_HOPS
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from starlette.requests import Request
     from starlette.types import Receive, Scope, Send
 
@@ -29,6 +31,7 @@ Model = TypeVar("Model", bound=BaseModel)
 
 _DIGITS = re.compile(r"[0-9]{1,9}")
 _LARGEST = 1 << 63
+_LARGEST_LIST = 32 << 20
 _PASSED_ON = {
     "traceparent": re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"),
     "tracestate": re.compile(r"[!-~][ -~]{0,511}"),
@@ -67,6 +70,23 @@ class ThreadRoute(Route):
 def reply(value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     """A JSON answer."""
     return Response(dumps(value), status, headers, media_type="application/json")
+
+
+async def reply_list(items: AsyncIterator[Any]) -> Response:
+    """A JSON array, of items that are made one after the other.
+
+    Raises:
+        InputError: It would be larger than what a pod holds for one answer.
+    """
+    parts: list[bytes] = []
+    size = 0
+    async for item in items:
+        part = dumps(item)
+        size += len(part)
+        if size > _LARGEST_LIST:
+            raise InputError(f"the answer has more than {_LARGEST_LIST >> 20} MiB: ask for fewer with `limit`")
+        parts.append(part)
+    return Response(b"[" + b",".join(parts) + b"]", media_type="application/json")
 
 
 async def read(request: Request, model: type[Model]) -> Model:

@@ -4,6 +4,7 @@ import httpx
 import pytest
 from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
 
+from agent_runtime.server import wire
 from fakes.agents import CHAT, ECHO, person, running
 
 SPEC = {
@@ -110,3 +111,26 @@ async def test_health_and_metrics():
         assert draining.json()["checks"]["draining"]["ok"] is False
         refused = await http.post("/runs/wait", json={"assistant_id": "agent", "input": {}})
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
+
+
+async def test_a_long_history_comes_whole_and_in_order():
+    async with running(SPEC) as it:
+        await it.client.threads.create(thread_id="t1")
+        for number in range(20):
+            await it.client.threads.update_state("t1", {"n": number})
+        history = await it.client.threads.get_history("t1", limit=18)
+        assert [one["values"]["n"] for one in history] == list(range(19, 1, -1))
+        assert len(await it.client.threads.get_history("t1", limit=1000)) >= 20
+        later = await it.client.threads.get_history("t1", limit=12, before=history[4]["checkpoint"])
+        assert [one["values"]["n"] for one in later] == list(range(14, 2, -1))
+
+
+async def test_an_answer_that_a_pod_can_not_hold_is_refused(monkeypatch):
+    monkeypatch.setattr(wire, "_LARGEST_LIST", 1 << 20)
+    async with running(SPEC) as it:
+        await it.client.threads.create(thread_id="t1")
+        for _ in range(4):
+            await it.client.threads.update_state("t1", {"messages": [{"role": "user", "content": "x" * 200_000}]})
+        assert len(await it.client.threads.get_history("t1", limit=1)) == 1
+        with pytest.raises(UnprocessableEntityError, match="ask for fewer with `limit`"):
+            await it.client.threads.get_history("t1", limit=10)
