@@ -96,4 +96,6 @@ def _replace_a_config(space: Space) -> None:
     space.ready("replaced")
     space.apply(agent("replaced", reply="two"))
     space.ready("replaced")
-    until("one config", lambda: space.names("configmap", "replaced"), lambda names: len(names) == 1, seconds=60)
+    until(
+        "one config", lambda: every_right.configs(space.kubectl, "replaced"), lambda names: len(names) == 1, seconds=60
+    )

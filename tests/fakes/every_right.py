@@ -39,10 +39,6 @@ _OTHERS = ("-view", "-edit", "-admin", "-grantable")
 """Ends of the names of roles that are for people, or only there to be granted."""
 _NO_CALL = {Right("apm.valeo-neuroerp.com", "agentdeployments/finalizers", "update")}
 """What the API server may ask for beside the call itself: to be owned by an agent."""
-_CERTIFICATES = {Right("", "secrets", verb) for verb in ("create", "patch", "delete")}
-"""Rights for the agents' certificates, of which the agents here have none."""
-
-
 _ASKED_BY_PODS = {Right("authentication.k8s.io", "tokenreviews", "create")}
 """What the operator does when a running agent asks it to, with the agent's certificate."""
 
@@ -52,7 +48,7 @@ def held(kubectl: Kubectl) -> set[Right]:
     selector = "--selector=app.kubernetes.io/name=apm-operator"
     roles = json.loads(kubectl("get", "roles,clusterroles", "--all-namespaces", selector, "--output=json"))["items"]
     own = [role for role in roles if not role["metadata"]["name"].endswith(_OTHERS)]
-    return audit.rights(own) - _NO_CALL - _CERTIFICATES - _ASKED_BY_PODS
+    return audit.rights(own) - _NO_CALL - _ASKED_BY_PODS
 
 
 def use(kubectl: Kubectl, agent: Callable[..., dict[str, Any]], state: dict[str, Any]) -> None:
@@ -75,6 +71,7 @@ def use(kubectl: Kubectl, agent: Callable[..., dict[str, Any]], state: dict[str,
     _apply(kubectl, agent("changing"))
     _await("fewer children", lambda: not _children(kubectl, "changing", extra))
     _config_taken(kubectl, agent)
+    _secured(kubectl, agent)
     _model_elsewhere(kubectl, agent)
 
 
@@ -96,13 +93,31 @@ def _config_taken(kubectl: Kubectl, agent: Callable[..., dict[str, Any]]) -> Non
     The agent has no pods, which would take their time to end.
     """
     _apply(kubectl, agent("renamed", replicas=0))
-    _await("a config", lambda: _children(kubectl, "renamed", "configmap"))
-    (name,) = _children(kubectl, "renamed", "configmap")
+    _await("a config", lambda: configs(kubectl, "renamed"))
+    (name,) = configs(kubectl, "renamed")
     kubectl("delete", "agentdeployment", "renamed", "--cascade=foreground", "--timeout=60s")
-    _await("no config", lambda: not _children(kubectl, "renamed", "configmap"))
-    _create(kubectl, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name.partition("/")[2]}})
+    _await("no config", lambda: not configs(kubectl, "renamed"))
+    _create(kubectl, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}})
     _apply(kubectl, agent("renamed", replicas=0))
     _await("renamed is taken", lambda: reason(kubectl, "renamed") == "NameTaken")
+
+
+def _secured(kubectl: Kubectl, agent: Callable[..., dict[str, Any]]) -> None:
+    """An agent has a certificate as long as it wants one."""
+
+    def certificate() -> str:
+        return kubectl("get", "secret", "secured-tls", "--ignore-not-found", "--output=name")
+
+    _apply(kubectl, agent("secured", replicas=0, tls={"mode": "Enabled"}))
+    _await("a certificate", certificate)
+    _apply(kubectl, agent("secured", replicas=0, tls={"mode": "Disabled"}, auth={"anonymous": True}))
+    _await("no certificate", lambda: not certificate())
+
+
+def configs(kubectl: Kubectl, name: str) -> list[str]:
+    """Names of an agent's configs, old ones too."""
+    found = [each.partition("/")[2] for each in _children(kubectl, name, "configmap")]
+    return [each for each in found if not each.endswith("-trust")]
 
 
 def reason(kubectl: Kubectl, name: str) -> str:

@@ -61,27 +61,24 @@ def replaced_config(plane: ControlPlane) -> None:
     """An older config goes when its last pod has: no pod runs here, so that the Deployment is said to be complete."""
     kubectl = within_shop(plane)
     apply(plane, agent("replaced", description="one"))
-    eventually(lambda: len(configs(kubectl)) == 1)
+    eventually(lambda: len(every_right.configs(kubectl, "replaced")) == 1)
     apply(plane, agent("replaced", description="two"))
-    eventually(lambda: len(configs(kubectl)) == 2)
+    eventually(lambda: len(every_right.configs(kubectl, "replaced")) == 2)
     generation = json.loads(kubectl("get", "deployment", "replaced", "--output=json"))["metadata"]["generation"]
     counts = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), 1)
     patch = json.dumps({"status": {"observedGeneration": generation, **counts}})
     kubectl("patch", "deployment", "replaced", "--subresource=status", "--type=merge", f"--patch={patch}")
-    eventually(lambda: len(configs(kubectl)) == 1)
-
-
-def configs(kubectl: every_right.Kubectl) -> list[str]:
-    return kubectl("get", "configmap", "--selector=apm.valeo-neuroerp.com/agent=replaced", "--output=name").split()
+    eventually(lambda: len(every_right.configs(kubectl, "replaced")) == 1)
 
 
 def clear(plane: ControlPlane) -> None:
-    """Leave neither agents nor what was in their way, nor the lease."""
+    """Leave neither agents nor what was in their way, nor the lease and certificates of the operator."""
     kubectl = within_shop(plane)
     kubectl("delete", "agent", "--all")
     for kind in (*every_right.FOREIGN, "configmap", "endpointslice"):
         kubectl("delete", kind, "--all")
     plane.kubectl("delete", "lease", "--all", f"--namespace={HOME}")
+    plane.kubectl("delete", "secret", "--field-selector=type!=helm.sh/release.v1", f"--namespace={HOME}")
 
 
 def run_an_agent(plane: ControlPlane) -> None:
