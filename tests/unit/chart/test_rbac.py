@@ -78,7 +78,8 @@ def test_without_an_election_there_is_no_right_to_leases(render):
 
 def test_grants_to_agents(render):
     listed = 'permissions.grantable=[{"apiGroups":[""],"resources":["configmaps"],"verbs":["get"]}]'
-    usual, granting = documented("In the namespaces that it watches"), documented("What agents may be granted")
+    usual = documented("In the namespaces that it watches") | documented("Tokens")
+    granting = documented("What agents may be granted")
     items = render(json=listed)
     assert rights(find(items, "ClusterRole", "apm-operator")) == usual | granting
     assert rights(find(items, "ClusterRole", "apm-operator-grantable")) == {("", "configmaps", "get")}
