@@ -94,11 +94,16 @@ def test_another_call_does_not_count(log: Path, line: str):
 def test_what_was_refused_is_found(log: Path):
     lines = [
         entry("get", "secrets", name="a", code=403, decision="forbid"),
-        entry("get", "secrets", name="b"),
+        entry("list", "secrets"),
         entry("patch", "services", name="c", code=403),
     ]
     log.write_text("\n".join(lines))
     assert refused(read(log)) == {Call("", "secrets", "get", "shop", "a", 403, allowed=False)}
+
+
+def test_what_was_refused_for_a_moment_does_not_count(log: Path):
+    log.write_text("\n".join(entry("get", "services", name="a", decision=said) for said in ("forbid", "allow")))
+    assert refused(read(log)) == set()
 
 
 def test_paths_that_are_no_resources_are_left_out(log: Path):
