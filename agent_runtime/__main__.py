@@ -6,6 +6,7 @@ import sys
 from contextlib import suppress
 
 from agent_runtime.errors import ConfigError
+from agent_runtime.libraries import lean_imports
 from agent_runtime.settings import Settings, apply_library_defaults
 
 
@@ -16,9 +17,10 @@ def main() -> int:
         settings = Settings.from_environment()
         apply_library_defaults()
         # Imported only now: LangGraph reads the environment when it is imported.
-        from agent_runtime import config, logs  # noqa: PLC0415
-        from agent_runtime.agent import Agent  # noqa: PLC0415
-        from agent_runtime.server.process import serve  # noqa: PLC0415
+        with lean_imports():
+            from agent_runtime import config, logs  # noqa: PLC0415
+            from agent_runtime.agent import Agent  # noqa: PLC0415
+            from agent_runtime.server.process import serve  # noqa: PLC0415
 
         logs.configure(settings.log_level, settings.log_format)
         serve(Agent(config.load(settings.config_file), settings))

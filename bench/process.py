@@ -14,10 +14,17 @@ def cpu_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
-def rss_mebibytes(pid: int, *, anonymous: bool = False) -> float:
-    """Resident memory of the process in MiB; without pages of files, which pods of one node share, if `anonymous`."""
-    name = "RssAnon:" if anonymous else "VmRSS:"
+def rss_mebibytes(pid: int) -> float:
+    """Resident memory of the process in MiB."""
     for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith(name):
+        if line.startswith("VmRSS:"):
             return int(line.split()[1]) / 1024
-    raise RuntimeError(f"process {pid} has no {name} it has ended")
+    raise RuntimeError(f"process {pid} has no memory: it has ended")
+
+
+def memory(pid: int) -> dict[str, float]:
+    """Memory of the process in MiB: resident, proportional (pages that n processes share count 1/n), and its own."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    sizes = {name: int(rest.split()[0]) / 1024 for name, _, rest in (line.partition(":") for line in lines)}
+    own = sizes["Private_Clean"] + sizes["Private_Dirty"]
+    return {"rss": round(sizes["Rss"], 1), "pss": round(sizes["Pss"], 1), "uss": round(own, 1)}

@@ -1,6 +1,6 @@
 """What one agent pod's process costs: to start, to idle, and to run a graph of five nodes.
 
-The state is in memory, so that the figures are the runtime's own and no database's.
+The state is in memory, so that the figures are the runtime's own and no database's; or with `--mongodb URI` in one.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from pathlib import Path
 
 import httpx
 
-from bench.process import cpu_seconds, rss_mebibytes
+from bench.process import cpu_seconds, memory
 
 ROOT = Path(__file__).parents[1]
 NODES = 5
 
 
-def config() -> dict[str, object]:
+def config(*, mongodb: bool) -> dict[str, object]:
     """The config file of an agent with five nodes, one after the other."""
     nodes = [
         {"name": f"n{number}", "uses": "set", "with": {"values": {"count": "state.count + 1"}}}
@@ -33,11 +33,11 @@ def config() -> dict[str, object]:
     ]
     for node, following in pairwise(nodes):
         node["next"] = following["name"]
+    workflow = {"state": {"count": {"type": "integer", "default": 0}}, "start": "n0", "nodes": nodes}
+    state = {"mongodb": {"uriSecretRef": {"name": "mongodb", "key": "uri"}, "database": "bench"}}
     return {
         "agent": {"name": "bench", "namespace": "bench"},
-        "spec": {
-            "workflow": {"state": {"count": {"type": "integer", "default": 0}}, "start": "n0", "nodes": nodes},
-        },
+        "spec": {"workflow": workflow, **({"state": state} if mongodb else {})},
     }
 
 
@@ -77,6 +77,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=500)
     parser.add_argument("--clients", type=int, default=20)
+    parser.add_argument("--mongodb", metavar="URI", help="keep the state there, in the database `bench`")
+    parser.add_argument("--idle", type=float, default=0.0, help="seconds to wait before the idle memory is read")
     options = parser.parse_args()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -84,11 +86,15 @@ def main() -> None:
     url = f"http://127.0.0.1:{port}"
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, "agent.json")
-        file.write_text(json.dumps(config()))
+        file.write_text(json.dumps(config(mongodb=options.mongodb is not None)))
+        secret = Path(folder, "mongodb", "uri")
+        secret.parent.mkdir()
+        secret.write_text(options.mongodb or "")
         environment = {
             **os.environ,
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
             "APM_CONFIG": str(file),
+            "APM_SECRETS_DIR": folder,
             "HOST": "127.0.0.1",
             "PORT": str(port),
             "APM_LOG_LEVEL": "WARNING",
@@ -97,19 +103,20 @@ def main() -> None:
         child = subprocess.Popen([sys.executable, "-m", "agent_runtime"], env=environment, cwd=folder)
         try:
             wait_until_ready(child, url)
-            started, cpu, idle = time.monotonic() - begin, cpu_seconds(child.pid), rss_mebibytes(child.pid)
-            anonymous = rss_mebibytes(child.pid, anonymous=True)
+            started, cpu = time.monotonic() - begin, cpu_seconds(child.pid)
+            time.sleep(options.idle)
+            idle = memory(child.pid)
             seconds = asyncio.run(load(url, runs=options.runs, clients=options.clients))
             report = {
                 "start_to_ready_seconds": round(started, 2),
                 "start_cpu_seconds": round(cpu, 2),
-                "idle_rss_mib": round(idle, 1),
-                "idle_anonymous_mib": round(anonymous, 1),
+                "state": "mongodb" if options.mongodb else "memory",
+                "idle_mib": idle,
                 "nodes": NODES,
                 "runs": options.runs,
                 "runs_per_second": round(options.runs / seconds, 1),
                 "cpu_ms_per_run": round((cpu_seconds(child.pid) - cpu) / options.runs * 1000, 2),
-                "rss_after_mib": round(rss_mebibytes(child.pid), 1),
+                "after_mib": memory(child.pid),
             }
         finally:
             child.terminate()
