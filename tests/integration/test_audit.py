@@ -17,7 +17,6 @@ import yaml
 from apm_operator.pki import certificates
 from apm_operator.pki.certificates import Subject
 from cluster.settings import REPOSITORY
-from integration.operators import agent
 
 if TYPE_CHECKING:
     from cluster.controlplane import ControlPlane
@@ -38,6 +37,18 @@ def audit(kubeconfig: Path, *options: str, **environment: str) -> subprocess.Com
 def create(plane: ControlPlane, namespace: str, *items: dict[str, Any]) -> None:
     stdin = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
     plane.kubectl("create", f"--namespace={namespace}", "--filename=-", stdin=stdin)
+
+
+def agent(name: str) -> dict[str, Any]:
+    """An agent that says nothing of TLS or its callers: what the schema makes of it is what an audit expects."""
+    model = {"name": "default", "provider": "scripted", "script": [{"reply": "Hello"}]}
+    workflow = {"start": "answer", "nodes": [{"name": "answer", "uses": "model"}]}
+    return {
+        "apiVersion": "apm.valeo-neuroerp.com/v1alpha1",
+        "kind": "AgentDeployment",
+        "metadata": {"name": name},
+        "spec": {"models": [model], "workflow": workflow},
+    }
 
 
 def policy(name: str) -> dict[str, Any]:
@@ -80,7 +91,7 @@ def clerk(control_plane: ControlPlane, namespace: str) -> str:
         "metadata": {"name": "clerk-trust"},
         "data": {"callers.json": json.dumps({"agents": [f"{namespace}/front"]})},
     }
-    create(control_plane, namespace, agent("clerk", namespace), policy("clerk"), tls("clerk"), trust)
+    create(control_plane, namespace, agent("clerk"), policy("clerk"), tls("clerk"), trust)
     return namespace
 
 
