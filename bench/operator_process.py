@@ -83,7 +83,7 @@ def running_operator(kubeconfig: Path, log: Path) -> Iterator[OperatorProcess]:
         child = subprocess.Popen([sys.executable, "-m", "apm_operator"], env=environment, stdout=output, stderr=output)
     operator = OperatorProcess(child.pid, f"http://127.0.0.1:{port}")
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 180
         while not operator.ready():
             if child.poll() is not None or time.monotonic() > deadline:
                 raise SystemExit(f"the operator did not start; its log is {log}")

@@ -33,12 +33,14 @@ from cluster.controlplane import LEAN_CONTROLLERS, ControlPlane, Options
 from cluster.instances import control_plane
 
 NAMESPACE = "bench"
+OPERATOR_NAMESPACE = "apm-system"
 AGENTS_PATH = AGENTS.path(NAMESPACE)
 SETTLED_SECONDS = 3.0
 
 
-def agent(name: str) -> dict[str, Any]:
+def agent(name: str, *, tls: bool) -> dict[str, Any]:
     """A small agent without a model server."""
+    serving = {"tls": {"mode": "Enabled"}} if tls else {"tls": {"mode": "Disabled"}, "auth": {"anonymous": True}}
     return {
         "apiVersion": AGENTS.api_version,
         "kind": AGENTS.kind,
@@ -47,18 +49,20 @@ def agent(name: str) -> dict[str, Any]:
             "description": "first",
             "models": [{"name": "default", "provider": "scripted", "script": [{"reply": "hello"}]}],
             "workflow": {"start": "answer", "nodes": [{"name": "answer", "uses": "model", "next": "end"}]},
+            **serving,
         },
     }
 
 
-def requests(api: Api, names: list[str], *, change: bool) -> dict[str, bytes]:
+def requests(api: Api, names: list[str], *, tls: bool, change: bool) -> dict[str, bytes]:
     """What makes each agent, or changes its spec."""
     if change:
         body = json.dumps({"spec": {"description": "changed"}}).encode()
         return {
             name: api.request("PATCH", f"{AGENTS_PATH}/{name}", body, "application/merge-patch+json") for name in names
         }
-    return {name: api.request("POST", AGENTS_PATH, json.dumps(agent(name)).encode()) for name in names}
+    bodies = {name: json.dumps(agent(name, tls=tls)).encode() for name in names}
+    return {name: api.request("POST", AGENTS_PATH, body) for name, body in bodies.items()}
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ class Bench:
     children: Children
     operator: OperatorProcess
     clients: int
+    tls: bool
 
     async def round(self, count: int, *, change: bool) -> dict[str, Any]:
         """Let all agents be made or changed, after one that shows what that touches; its figures."""
@@ -115,7 +120,7 @@ class Bench:
     async def _play(self, names: list[str], wanted: Counter[str], *, change: bool) -> tuple[float, dict[str, float]]:
         """Send the requests, wait for the children and for quiet; when it began, and when each was sent."""
         self.children.begin(wanted)
-        waiting = iter(requests(self.api, names, change=change).items())
+        waiting = iter(requests(self.api, names, tls=self.tls, change=change).items())
         sent: dict[str, float] = {}
         connections = [await self.api.connect() for _ in range(self.clients)]
 
@@ -153,7 +158,7 @@ class Bench:
             raise SystemExit(f"statuses: expected every agent's observedGeneration to be {generation}, found {told}")
 
 
-async def measure(plane: ControlPlane, folder: Path, *, count: int, clients: int) -> None:
+async def measure(plane: ControlPlane, folder: Path, *, count: int, clients: int, tls: bool) -> None:
     """All three rounds; prints one JSON object for each."""
     account = account_kubeconfig(plane, folder)
     log = folder / "operator.log"
@@ -165,13 +170,13 @@ async def measure(plane: ControlPlane, folder: Path, *, count: int, clients: int
     watches = [watch(resource.kind, resource.path(NAMESPACE)) for resource in KINDS]
     try:
         with running_operator(account, log) as operator:
-            bench = Bench(plane, api, children, operator, clients)
+            bench = Bench(plane, api, children, operator, clients, tls)
             for change in (False, True):
                 print(json.dumps(await bench.round(count, change=change)), flush=True)
         with running_operator(account, log) as operator:
             children.last = time.monotonic()
             await asyncio.to_thread(_until_read, operator, count)
-            await Bench(plane, api, children, operator, clients).quiet()
+            await Bench(plane, api, children, operator, clients, tls).quiet()
             usage = operator.usage()
             report = {
                 "round": "restart",
@@ -191,7 +196,8 @@ async def measure(plane: ControlPlane, folder: Path, *, count: int, clients: int
 
 def account_kubeconfig(plane: ControlPlane, folder: Path) -> Path:
     """A kubeconfig with the token of a ServiceAccount that may do everything: rights are not what is measured."""
-    plane.kubectl("create", "namespace", NAMESPACE)
+    for namespace in (NAMESPACE, OPERATOR_NAMESPACE):
+        plane.kubectl("create", "namespace", namespace)
     plane.kubectl("create", "serviceaccount", "bench", f"--namespace={NAMESPACE}")
     account = f"--serviceaccount={NAMESPACE}:bench"
     plane.kubectl("create", "clusterrolebinding", "bench", "--clusterrole=cluster-admin", account)
@@ -215,11 +221,12 @@ def main() -> None:
     parser.add_argument("--agents", type=int, default=1000)
     parser.add_argument("--clients", type=int, default=20)
     parser.add_argument("--controllers", action="store_true", help="run kube-controller-manager: garbage collection")
+    parser.add_argument("--tls", action="store_true", help="agents with certificates: three children more")
     options = parser.parse_args()
     controllers = LEAN_CONTROLLERS if options.controllers else ()
     with control_plane(Options(controllers=controllers)) as plane, tempfile.TemporaryDirectory() as folder:
         crds.install(plane)
-        uvloop.run(measure(plane, Path(folder), count=options.agents, clients=options.clients))
+        uvloop.run(measure(plane, Path(folder), count=options.agents, clients=options.clients, tls=options.tls))
 
 
 if __name__ == "__main__":
