@@ -36,6 +36,7 @@ NAMESPACE = "bench"
 OPERATOR_NAMESPACE = "apm-system"
 AGENTS_PATH = AGENTS.path(NAMESPACE)
 SETTLED_SECONDS = 3.0
+STATUS = ("patch-status", AGENTS.kind)
 
 
 def agent(name: str, *, tls: bool) -> dict[str, Any]:
@@ -92,6 +93,8 @@ class Bench:
         before = self._use()
         names = [agent_name(number) for number in range(count)]
         began, sent = await self._play(names, touched, change=change)
+        told = await asyncio.to_thread(self._until_told, before.writes[STATUS] + count) - began
+        await self.quiet()
         after = self._use()
         # Only now are all of them seen in full: a status that is missing would be seen by nobody else.
         self._check_statuses(2 if change else 1)
@@ -105,6 +108,7 @@ class Bench:
             "agents": count,
             "children_per_agent": self.children.per_agent(),
             "seconds": round(wall, 2),
+            "seconds_with_statuses": round(told, 2),
             "agents_per_second": round(count / wall, 1),
             "lag_p50_ms": round(cut[49] * 1000),
             "lag_p99_ms": round(cut[98] * 1000),
@@ -135,10 +139,19 @@ class Bench:
             await until(lambda: self.children.complete >= len(names), 300, "children")
         else:
             await until(lambda: self.children.last >= began, 60, "the first child")
-        await self.quiet()
+            await self.quiet()
         for connection in connections:
             connection.writer.close()
         return began, sent
+
+    def _until_told(self, statuses: int) -> float:
+        """Wait until the operator has written so many statuses in all; when that was."""
+        deadline = time.monotonic() + 300
+        while self.operator.usage().writes[STATUS] < statuses:
+            if time.monotonic() > deadline:
+                raise SystemExit("statuses: not within 300 s")
+            time.sleep(0.2)
+        return time.monotonic()
 
     async def quiet(self) -> None:
         """Wait until no child changes any more."""

@@ -78,19 +78,20 @@ class Controller:
 
     async def _work(self) -> None:
         while True:
-            key = await self._queue.get()
+            key, later = await self._queue.get(), False
             try:
-                await self._one(key)
+                later = await self._one(key)
             finally:
-                self._queue.done(key)
+                self._queue.done(key, later=later)
 
-    async def _one(self, key: Key) -> None:
+    async def _one(self, key: Key) -> bool:
         entry = self._cache.get(key)
         uid = entry.agent.uid if entry is not None and entry.agent is not None else ""
         with structlog.contextvars.bound_contextvars(namespace=key.namespace, name=key.name, uid=uid):
-            await self._pass(key)
+            return await self._pass(key)
 
-    async def _pass(self, key: Key) -> None:
+    async def _pass(self, key: Key) -> bool:
+        """Make one pass; whether it left something that can wait."""
         started = time.perf_counter()
         try:
             async with asyncio.timeout(_PASS_SECONDS):
@@ -104,13 +105,14 @@ class Controller:
         metrics.RECONCILE_SECONDS.observe(time.perf_counter() - started)
         if outcome.failed:
             self._queue.retry(key, outcome.at_least)
-            return
+            return False
         self._queue.succeeded(key)
         if outcome.result == "gone" and self._cache.get(key) is None:
             self._queue.forget(key)
-            return
+            return False
         resync = self._resync * random.uniform(0.9, 1.1)  # noqa: S311  spreads load, hides nothing
         self._queue.add_after(key, resync if outcome.again is None else min(outcome.again, resync))
+        return outcome.untold
 
     async def fill(self) -> None:
         """List everything before the first pass: a pass that does not know the children would write them all."""

@@ -1,7 +1,8 @@
 """The work queue: which agents are to be looked at, each at most once at a time.
 
 The same rules as client-go's workqueue: a key that is added while it waits stays there once; a key that is added while
-it is worked on comes back when that pass ends; a key that failed comes back after its own growing delay.
+it is worked on comes back when that pass ends; a key that failed comes back after its own growing delay. Beyond them, a
+key whose pass left only what can wait comes back when no other waits.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from apm_operator import metrics
 
 _FIRST_DELAY = 1.0
 _LONGEST_DELAY = 300.0
+_PATIENCE_SECONDS = 30.0
+"""A key that can wait comes before the others after this time, so that a load without an end holds none up for ever."""
 
 
 class Key(NamedTuple):
@@ -52,6 +55,7 @@ class WorkQueue:
         self._clock = clock
         self._jitter = jitter
         self._waiting: OrderedDict[Key, float] = OrderedDict()
+        self._later: OrderedDict[Key, float] = OrderedDict()
         self._active: dict[Key, float] = {}
         self._dirty: set[Key] = set()
         self._timers: dict[Key, Timer] = {}
@@ -67,7 +71,8 @@ class WorkQueue:
             self._dirty.add(key)
         elif key not in self._waiting:
             self._waiting[key] = self._clock.time()
-            self._arrived.release()
+            if self._later.pop(key, None) is None:
+                self._arrived.release()
 
     def add_after(self, key: Key, delay: float) -> None:
         """Have a pass made over `key` in `delay` seconds, unless one is due earlier."""
@@ -87,17 +92,23 @@ class WorkQueue:
     async def get(self) -> Key:
         """Wait for a key; the caller says `done` when its pass is over."""
         await self._arrived.acquire()
-        key, _ = self._waiting.popitem(last=False)
+        key, _ = (self._waiting if self._waiting and not self._overdue() else self._later).popitem(last=False)
         self._active[key] = self._moved = self._clock.time()
         return key
 
-    def done(self, key: Key) -> None:
-        """The pass over `key` has ended."""
+    def _overdue(self) -> bool:
+        return bool(self._later) and self._clock.time() - next(iter(self._later.values())) > _PATIENCE_SECONDS
+
+    def done(self, key: Key, *, later: bool = False) -> None:
+        """The pass over `key` has ended; with `later` it left something that can wait until no other key does."""
         del self._active[key]
         self._moved = self._clock.time()
         if key in self._dirty:
             self._dirty.discard(key)
             self.add(key)
+        elif later:
+            self._later[key] = self._moved
+            self._arrived.release()
 
     def retry(self, key: Key, at_least: float = 0.0) -> float:
         """Have another pass made after the key's backoff: 1, 2, 4 ... 300 s, a fifth more or less.
@@ -129,11 +140,16 @@ class WorkQueue:
             timer.cancel()
 
     def __len__(self) -> int:
-        return len(self._waiting)
+        return len(self._waiting) + len(self._later)
+
+    def pressed(self) -> bool:
+        """Whether keys wait that can't wait."""
+        return bool(self._waiting)
 
     def oldest(self) -> float:
         """Seconds that the key which waits longest has waited."""
-        return self._clock.time() - next(iter(self._waiting.values())) if self._waiting else 0.0
+        heads = [next(iter(keys.values())) for keys in (self._waiting, self._later) if keys]
+        return self._clock.time() - min(heads) if heads else 0.0
 
     def stalled(self) -> float:
         """Seconds for which a key has waited and no pass has begun or ended; a long queue that moves is none."""

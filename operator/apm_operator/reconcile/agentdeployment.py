@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -56,17 +57,23 @@ class Outcome:
         result: `unchanged`, `changed`, `retry`, `invalid`, `gone`; a label of the metric.
         again: seconds after which another pass is due although nothing happens; None: at the resync.
         failed: the pass is to be tried again with backoff, no sooner than `at_least` seconds from now.
+        untold: the status, which says no more than that work goes on, waits until no other agent does.
     """
 
     result: str
     again: float | None = None
     failed: bool = False
     at_least: float = 0.0
+    untold: bool = False
 
 
 @dataclass(slots=True)
 class Reconciler:
-    """What a pass needs."""
+    """What a pass needs.
+
+    Attributes:
+        pressed: whether other agents wait for a pass.
+    """
 
     kube: Kube
     cache: Cache
@@ -77,6 +84,7 @@ class Reconciler:
     prober: Prober
     images: Images
     grantable: tuple[Permission, ...] = ()
+    pressed: Callable[[], bool] = bool
 
     async def reconcile(self, key: Key, failures: int = 0) -> Outcome:
         """Make one agent what its spec says, and say in its status how it is.
@@ -138,6 +146,8 @@ class Reconciler:
                 raise
             return await self._refuse(key, entry, made, assess.refused(error), error.retry_after)
         verdict, again = await self._verdict(key, entry, made, secrets, standing)
+        if writes and verdict.reason == c.PROGRESSING and self.pressed():
+            return Outcome("changed", untold=True)
         certificate = unneeded() if standing is None else standing.aspect
         told = await self._tell(key, entry, made, verdict, (assess.network(made.outlook.unknown), certificate))
         return self._ended(writes + told, _sooner(again, standing))

@@ -157,3 +157,44 @@ def test_a_forgotten_key_does_not_come_back(queue: WorkQueue, clock: FakeClock):
     clock.advance(1000)
     assert len(queue) == 0
     assert queue.failures(ONE) == 0
+
+
+async def test_what_can_wait_comes_when_no_other_key_waits(queue: WorkQueue, clock: FakeClock):
+    queue.add(ONE)
+    queue.add(TWO)
+    queue.done(await queue.get(), later=True)
+    assert queue.pressed()
+    clock.advance(29)
+    assert await queue.get() == TWO
+    assert not queue.pressed()
+    assert len(queue) == 1
+    assert queue.oldest() == 29
+    assert await queue.get() == ONE
+
+
+async def test_what_can_wait_does_not_wait_for_ever(queue: WorkQueue, clock: FakeClock):
+    queue.add(ONE)
+    queue.done(await queue.get(), later=True)
+    clock.advance(31)
+    queue.add(TWO)
+    assert await queue.get() == ONE
+
+
+async def test_a_key_that_can_wait_is_added_once_and_can_wait_no_more(queue: WorkQueue):
+    queue.add(ONE)
+    queue.done(await queue.get(), later=True)
+    queue.add(TWO)
+    queue.add(ONE)
+    assert len(queue) == 2
+    assert [await queue.get(), await queue.get()] == [TWO, ONE]
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(queue.get(), 0.01)
+
+
+async def test_a_key_that_was_added_meanwhile_does_not_wait(queue: WorkQueue):
+    queue.add(ONE)
+    await queue.get()
+    queue.add(ONE)
+    queue.done(ONE, later=True)
+    assert queue.pressed()
+    assert len(queue) == 1

@@ -241,3 +241,21 @@ async def test_a_deployment_found_missing_has_no_facts_left(world: World):
     entry = world.cache.get(KEY)
     assert entry is not None
     assert entry.deployment is None
+
+
+async def test_children_of_others_come_before_the_word_that_work_goes_on(world: World):
+    world.reconciler.pressed = lambda: True
+    world.write()
+    outcome = await world.reconcile()
+    assert (outcome.result, outcome.untold) == ("changed", True)
+    assert not world.status
+    outcome = await world.reconcile()
+    assert (outcome.result, outcome.untold) == ("changed", False)
+    assert world.status["observedGeneration"] == 1
+
+
+async def test_trouble_is_told_at_once_however_many_wait(world: World):
+    world.reconciler.pressed = lambda: True
+    world.write(workflow={"start": "nowhere", "nodes": [{"name": "a", "uses": "model"}]})
+    assert (await world.reconcile()).result == "invalid"
+    assert world.status["conditions"]
