@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from contextlib import AsyncExitStack, suppress
 
 import structlog
@@ -41,6 +41,7 @@ from apm_operator.watches import WatchMonitor
 _DEAF_SECONDS = 180.0
 """kopf reopens a watch that was silent for 70 s; one still silent after this long is beyond its help."""
 _STUCK_SECONDS = 300.0
+_ERROR_SHOWN = 1000
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -125,13 +126,13 @@ class Operator:
                 namespaces=self._settings.watch_namespaces or "all",
             )
             async with asyncio.TaskGroup() as group:
-                group.create_task(self._tokens.follow())  # stand-bys answer agents as well
+                group.create_task(_told(self._tokens.follow()))  # stand-bys answer agents as well
                 if self._settings.leader_election:
                     await self._leader.acquire()
                     stack.push_async_callback(self._leader.release)
                     self._kube.set_gate(self._leader.remaining)
                     # From here on, for a list of a large cluster may take longer than the lease.
-                    group.create_task(self._leader.keep())
+                    group.create_task(_told(self._leader.keep()))
                 else:
                     metrics.LEADER.set(1)
                 self._leading = True
@@ -140,12 +141,12 @@ class Operator:
                 await self._controller.fill()
                 with suppress(ApiError, KeyringBroken):  # `tend` tells of it, and tries again
                     await self._issuer.look()
-                group.create_task(self._issuer.tend(self._other_authorities))
-                group.create_task(self._own.tend())
-                group.create_task(self._controller.run())
+                group.create_task(_told(self._issuer.tend(self._other_authorities)))
+                group.create_task(_told(self._own.tend()))
+                group.create_task(_told(self._controller.run()))
                 for referred in (self._secrets, self._services):
-                    group.create_task(referred.poll(self._settings.secret_poll_seconds, self._controller.wake))
-                group.create_task(self._watch())
+                    group.create_task(_told(referred.poll(self._settings.secret_poll_seconds, self._controller.wake)))
+                group.create_task(_told(self._watch()))
 
     def _other_authorities(self) -> None:
         """All agents are to trust them, and so are those who talk to the operator."""
@@ -192,6 +193,15 @@ class Operator:
         self._controller.export()
         if self._monitor is not None:
             self._monitor.export()
+
+
+async def _told(work: Awaitable[None]) -> None:
+    """Say at once what ends the process: its other parts take a while to come down."""
+    try:
+        await work
+    except Exception as error:
+        _log.error("A part of the operator has failed; the process ends", error=repr(error)[:_ERROR_SHOWN])
+        raise
 
 
 def _first(error: BaseException) -> str:
