@@ -51,8 +51,6 @@ def _operate() -> int:
         return 2
     telemetry.configure(chosen.log_level, chosen.log_format)
     # Settings are checked before half a second of imports.
-    import uvloop  # noqa: PLC0415
-
     from apm_operator.process import run  # noqa: PLC0415
 
     # What is imported stays; without this each full collection walks all of it. Most of what a pass makes goes by
@@ -62,8 +60,9 @@ def _operate() -> int:
     gc.set_threshold(10_000, 20, 20)
     sys.setrecursionlimit(_JSON_LEVELS)
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(run(chosen))
+        # Not uvloop: connections of aiohttp that break while they are opened make it mix up file descriptors.
+        # https://github.com/MagicStack/uvloop/issues/653
+        return asyncio.run(run(chosen))
     except SettingsError as error:
         print(f"apm_operator: {error}", file=sys.stderr)  # noqa: T201
         return 2
