@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 import structlog
@@ -13,6 +14,7 @@ import uvicorn
 from agent_runtime.logs import on_loop_error
 from agent_runtime.server.lag import LagMeter
 from agent_runtime.server.port import port_config
+from agent_runtime.tls.contexts import HANDSHAKE_SECONDS
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -64,6 +66,10 @@ def serve(agent: Agent) -> None:
     async def main() -> None:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(on_loop_error)
+        if config.is_ssl:
+            # uvicorn has no setting for it, and the default of 60 s lets clients hold connections that do nothing.
+            serving = partial(loop.create_server, ssl_handshake_timeout=HANDSHAKE_SECONDS)
+            loop.create_server = serving  # type: ignore[method-assign]
         loop.set_default_executor(ThreadPoolExecutor(settings.threads, thread_name_prefix="blocking"))
         meter = LagMeter(loop, agent.metrics.loop_lag)
         meter.start()

@@ -3,22 +3,67 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterable, Mapping
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from agent_runtime.tls.material import Material, Renewal, client_context
+from agent_runtime.tls.material import Material, Renewal, client_context, server_context
+
+MOST_HANDSHAKES = 1000
+"""Handshakes at a time. Each takes some 50 KiB, and anybody who reaches the port can begin one."""
+HANDSHAKE_SECONDS = 10.0
+"""How long one may take, if whoever listens hands this to asyncio."""
 
 
 class PortContext(ssl.SSLContext):
     """For the agent's port."""
 
     def __init__(self, _: int, renewal: Renewal) -> None:
-        """The number is ssl.PROTOCOL_TLS_SERVER, which the base class takes when the object is made."""
+        """The number is ssl.PROTOCOL_TLS_SERVER, which the base class takes when the object is made.
+
+        `renewal` is of `port_context`.
+        """
         self._renewal = renewal
+        self._begun: dict[object, float] = {}
 
     def wrap_bio(self, *args: Any, **options: Any) -> ssl.SSLObject:
-        """As ssl.SSLContext."""
-        return self._renewal.current().wrap_bio(*args, **options)
+        """As ssl.SSLContext; refuses where too many handshakes have begun and not ended."""
+        now = time.monotonic()
+        # A client that goes away in the middle is not told of here.
+        while self._begun and now - next(iter(self._begun.values())) > HANDSHAKE_SECONDS:
+            del self._begun[next(iter(self._begun))]
+        if len(self._begun) >= MOST_HANDSHAKES:
+            raise ssl.SSLError(1, "too many handshakes at a time")
+        made = self._renewal.current().wrap_bio(*args, **options)
+        if not isinstance(made, _PortConnection):
+            raise TypeError("the renewal is not of `port_context`")
+        mark = object()
+        self._begun[mark] = now
+        made.ended = lambda: self._begun.pop(mark, None)
+        return made
+
+
+class _PortConnection(ssl.SSLObject):
+    """A connection that tells when its handshake has ended, well or not."""
+
+    ended: Callable[[], object]
+
+    def do_handshake(self) -> None:
+        try:
+            super().do_handshake()
+        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
+            raise
+        except ssl.SSLError:
+            self.ended()
+            raise
+        self.ended()
+
+
+def port_context(material: Material) -> ssl.SSLContext:
+    """What a `Renewal` for `PortContext` makes."""
+    context = server_context(material)
+    context.sslobject_class = _PortConnection
+    return context
 
 
 class PeerContext(ssl.SSLContext):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 from typing import Any
 
 import httpx
@@ -58,12 +59,15 @@ def test_it_takes_up_new_certificates(tmp_path):
         url = f"https://127.0.0.1:{port}"
         try:
             wait_ready(url, process, context)
+            stalled = socket.create_connection(("127.0.0.1", port), timeout=20)
             serials = []
             for _ in range(2):
                 with httpx.Client(verify=context) as http, http.stream("GET", f"{url}/livez") as answer:
                     shown = answer.extensions["network_stream"].get_extra_info("ssl_object").getpeercert()
                 serials.append(shown["serialNumber"])
                 mounts.certify(authority, agent_uri("tests", "tested"))
+            with stalled:  # ended long before asyncio's limit of 60 s
+                assert stalled.recv(1) == b""
             with httpx.Client(verify=context) as idle:
                 idle.get(f"{url}/livez")
                 process.terminate()
