@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 import pytest
 from langgraph.pregel.remote import RemoteGraph
@@ -148,3 +150,13 @@ async def test_too_large_a_body_is_refused():
         with pytest.raises(httpx.HTTPStatusError) as caught:
             await it.client.runs.create(thread, "agent", input=person("x" * 2000))
         assert caught.value.response.status_code == 413
+
+
+async def test_of_runs_that_want_to_be_alone_one_gets_in():
+    async with running(SLOW) as it:
+        thread = (await it.client.threads.create())["thread_id"]
+        body = {"assistant_id": "agent", "input": person("hi"), "multitask_strategy": "reject"}
+        http = it.client.http.client
+        answers = await asyncio.gather(*(http.post(f"/threads/{thread}/runs", json=body) for _ in range(8)))
+        assert sorted(answer.status_code for answer in answers) == [200, *[409] * 7]
+        assert len(await it.client.runs.list(thread)) == 1
