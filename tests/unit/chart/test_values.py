@@ -35,6 +35,23 @@ def test_the_schema_refuses(template, value, message):
 
 
 @pytest.mark.parametrize(
+    "rule",
+    [
+        '{"apiGroups":["*"],"resources":["orders"],"verbs":["get"]}',
+        '{"apiGroups":[""],"resources":["*"],"verbs":["get"]}',
+        '{"apiGroups":[""],"resources":["configmaps"],"verbs":["*"]}',
+        '{"apiGroups":[""],"resources":["configmaps"],"verbs":["bind"]}',
+        '{"apiGroups":[""],"resources":["configmaps"],"verbs":["get"],"resourceNames":[""]}',
+        '{"nonResourceURLs":["/metrics"],"verbs":["get"]}',
+    ],
+)
+def test_the_schema_refuses_grants_of_anything(template, rule):
+    done = template(json=f"permissions.grantable=[{rule}]")
+    assert done.returncode != 0
+    assert "grantable/0" in done.stderr
+
+
+@pytest.mark.parametrize(
     ("values", "message"),
     [
         (("replicas=2", "leaderElection=false"), "needs leaderElection: true"),
