@@ -47,7 +47,9 @@ class Expression:
 
     text: str
     program: cel.Expression
-    variables: tuple[str, ...] = WORKFLOW_VARIABLES
+    variables: tuple[str, ...]
+    light: bool
+    """Whether it can do no more than read its data a few times."""
 
     @classmethod
     def compile(cls, text: str, variables: tuple[str, ...] = WORKFLOW_VARIABLES) -> Expression:
@@ -57,7 +59,7 @@ class Expression:
             ExpressionError: it doesn't parse or doesn't type-check; says where and why.
         """
         try:
-            return cls(text, _program(text, variables), variables)
+            return cls(text, _program(text, variables), variables, _is_light(text))
         except RuntimeError as error:
             raise ExpressionError(f"`{text}` is no valid CEL expression: {_reason(error)}") from None
 
@@ -65,20 +67,6 @@ class Expression:
     def may_be_bool(self) -> bool:
         """Whether the expression can serve as a condition."""
         return self.program.return_type() in (cel.Type.BOOL, cel.Type.DYN)
-
-    @property
-    def light(self) -> bool:
-        """Whether it can do no more than read its data a few times: no loops, no functions that make much of little.
-
-        Told from the text, and in doubt it is not.
-        """
-        if "//" in self.text or "`" in self.text:
-            return False
-        # Where quotes may mean something else, words in literals are counted as well.
-        plain = not any(mark in self.text for mark in ("\\", "'''", '"""'))
-        bare = _LITERAL.sub("''", self.text) if plain else self.text
-        mentions = len(_NAME.findall(bare)) + bare.count("+")
-        return mentions <= _FEW and _LINEAR.issuperset(_CALL.findall(self.text))
 
     def evaluate(self, **variables: Any) -> Any:
         """The value of the expression as plain Python data.
@@ -149,6 +137,17 @@ def _environment(variables: tuple[str, ...], *, extended: bool) -> cel.Env:
     from cel_expr_python.ext import ext_math, ext_strings  # noqa: PLC0415
 
     return cel.NewEnv(variables=types, extensions=[ext_strings.ExtStrings(), ext_math.ExtMath()])
+
+
+def _is_light(text: str) -> bool:
+    """Whether an expression has no loops, and no functions that make much of little; in doubt it is said to have."""
+    if "//" in text or "`" in text:
+        return False
+    # Where quotes may mean something else, words in literals are counted as well.
+    plain = not any(mark in text for mark in ("\\", "'''", '"""'))
+    bare = _LITERAL.sub("''", text) if plain else text
+    mentions = len(_NAME.findall(bare)) + bare.count("+")
+    return mentions <= _FEW and _LINEAR.issuperset(_CALL.findall(text))
 
 
 def _failed(text: str) -> str:
