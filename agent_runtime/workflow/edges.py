@@ -11,6 +11,7 @@ from agent_runtime.errors import WorkflowError
 from agent_runtime.spec.edge import ForEach, Handoff, Switch
 from agent_runtime.spec.expression import Expression
 from agent_runtime.spec.scalars import END as END_NAME
+from agent_runtime.spec.size import exceeds
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
     from agent_runtime.workflow.parts import Parts
 
     Router = Callable[[dict[str, Any]], Any]
+
+
+_LARGEST_FAN = 64 << 20
+"""Bytes of state that a `forEach` may hand out; a checkpoint keeps each copy."""
 
 
 def target(name: str) -> str:
@@ -78,6 +83,11 @@ def _for_each(name: str, each: ForEach, after: list[str], parts: Parts) -> Route
         if each.max is not None and len(items) > each.max:
             raise WorkflowError(
                 f"`forEach` of node `{name}` yields {len(items)} items, more than its `max` of {each.max}"
+            )
+        if items and exceeds(state, _LARGEST_FAN // len(items)):
+            raise WorkflowError(
+                f"`forEach` of node `{name}` would copy more than {_LARGEST_FAN >> 20} MiB, since each of "
+                f"{len(items)} items goes with the whole state: keep less in the state, or let fewer items go at once"
             )
         return [Send(each.to, {**state, each.as_: item}) for item in items] or after
 

@@ -68,6 +68,21 @@ async def test_a_channel_that_grows_in_a_loop_ends_the_run_and_not_the_pod(chann
     assert re.match(known, values["__error__"]["message"])
 
 
+async def test_a_for_each_over_a_large_state_ends_the_run_and_not_the_pod():
+    each = {"forEach": "state.items", "to": "b", "max": 1000}
+    nodes = [
+        {"name": "a", "uses": "set", "with": {"values": {"n": "1"}}, "next": each},
+        {"name": "b", "uses": "set", "with": {"values": {"n": "1"}}, "next": "end"},
+    ]
+    state = {"n": {"type": "integer", "reduce": "sum"}, "items": {"type": "array"}, "text": {"type": "string"}}
+    async with running({"workflow": {"state": state, "start": "a", "nodes": nodes}}) as it:
+        values = await it.client.runs.wait(
+            None, "agent", input={"items": [1] * 1000, "text": "x" * 100_000}, raise_error=False
+        )
+        assert "would copy more than 64 MiB" in values["__error__"]["message"]
+        assert (await it.client.runs.wait(None, "agent", input={"items": [1] * 9, "text": "x" * 100_000}))["n"] == 10
+
+
 def test_expressions_see_a_value_for_every_channel():
     channels = {
         "messages": ChannelSpec(type="messages"),
