@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import contextlib
 import secrets
+import ssl
 import sys
 from typing import Any
 
@@ -17,7 +18,7 @@ import aiohttp
 
 from apm_operator import settings
 from apm_operator.errors import NotFound, OperatorError
-from apm_operator.kinds import AGENTS
+from apm_operator.kinds import AGENTS, CONFIG_MAPS
 from apm_operator.kube import Kube, connect
 
 _OWN_PODS = {"app.kubernetes.io/component": "smoke-test"}
@@ -40,6 +41,7 @@ def manifest(name: str) -> dict[str, Any]:
             "description": "Made by `helm test`; it is removed at the test's end.",
             "models": [{"name": "default", "provider": "scripted", "script": [{"reply": "You said: {{ last }}"}]}],
             "workflow": {"start": "answer", "nodes": [{"name": "answer", "uses": "model", "with": {}}]},
+            "auth": {"anonymous": True},
             "network": {"ingressFrom": [{"podSelector": {"matchLabels": _OWN_PODS}}]},
         },
     }
@@ -66,7 +68,13 @@ async def ready_url(kube: Kube, namespace: str, name: str, *, seconds: float) ->
         raise SmokeTestError(f"{namespace}/{name} was not ready after {seconds:g} s. {last}") from None
 
 
-async def ask(url: str, question: str) -> str:
+async def authorities(kube: Kube, namespace: str, name: str) -> ssl.SSLContext:
+    """Trusts those who may have signed the agent's certificate, and nobody else."""
+    trust = await kube.get(CONFIG_MAPS, namespace, f"{name}-trust")
+    return ssl.create_default_context(cadata=trust["data"]["ca.crt"])
+
+
+async def ask(url: str, question: str, trust: ssl.SSLContext | None = None) -> str:
     """The text of an agent's answer.
 
     Raises:
@@ -76,7 +84,7 @@ async def ask(url: str, question: str) -> str:
     try:
         async with (
             aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=30), raise_for_status=True) as session,
-            session.post(f"{url}/runs/wait", json=body) as response,
+            session.post(f"{url}/runs/wait", json=body, ssl=trust or True) as response,
         ):
             values = await response.json()
     except (aiohttp.ClientError, TimeoutError) as error:
@@ -99,10 +107,10 @@ async def run(namespace: str, *, seconds: float, asking: bool) -> None:
             url = await ready_url(kube, namespace, name, seconds=seconds)
             print(f"it is ready at {url}")  # noqa: T201
             if asking:
-                answer = await ask(url, _QUESTION)
+                answer = await ask(url, _QUESTION, await authorities(kube, namespace, name))
                 if answer != _ANSWER:
                     raise SmokeTestError(f"it answered {answer!r} instead of {_ANSWER!r}")
-                print("it answers")  # noqa: T201
+                print("it answers, and shows the certificate that it should")  # noqa: T201
         finally:
             with contextlib.suppress(NotFound):
                 await kube.delete(AGENTS, namespace, name, made["metadata"]["uid"])

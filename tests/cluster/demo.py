@@ -1,12 +1,13 @@
 """The demo: from nothing to a conversation with two agents."""
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
-from langgraph_sdk import get_sync_client
+from langgraph_sdk.client import SyncLangGraphClient
 from pymongo import MongoClient
 
-from cluster import mongodb
+from cluster import agents, mongodb
 from cluster.controlplane import kubectl
 from cluster.errors import ClusterError
 from cluster.installation import AGENTS_NAMESPACE, Installation
@@ -34,12 +35,17 @@ def run() -> None:
     installation.ensure()
     _start_agents(installation)
     for agent, lines in _CONVERSATIONS.items():
-        with cluster.reach(AGENTS_NAMESPACE, agent, 8080) as (host, port):
-            _converse(agent, f"http://{host}:{port}", lines)
+        with agents.client(cluster, _within(installation), AGENTS_NAMESPACE, agent) as client:
+            _converse(client, agent, lines)
     _show(cluster)
 
 
+def _within(installation: Installation) -> agents.Kubectl:
+    return partial(installation.kubectl, f"--namespace={AGENTS_NAMESPACE}")
+
+
 def _start_agents(installation: Installation) -> None:
+    agents.ensure_caller(_within(installation))
     files = [f"--filename={REPOSITORY / 'examples' / name}.yaml" for name in (PEER, FRONT)]
     installation.kubectl("apply", "--server-side", *files)
     names = [f"agentdeployment/{name}" for name in (PEER, FRONT)]
@@ -52,9 +58,8 @@ def _start_agents(installation: Installation) -> None:
             raise ClusterError(f"the agents are not ready: {error}\n{shown}") from error
 
 
-def _converse(agent: str, url: str, lines: Iterable[str]) -> None:
+def _converse(client: SyncLangGraphClient, agent: str, lines: Iterable[str]) -> None:
     """Send each line to the agent in one thread, and print what comes back."""
-    client = get_sync_client(url=url)
     thread = client.threads.create()["thread_id"]
     print(f"\nA conversation with {agent} (thread {thread})")
     for line in lines:
@@ -81,5 +86,9 @@ What to type next
   export KUBECONFIG={cluster.kubeconfig}
   kubectl get agent -A
   kubectl -n {AGENTS_NAMESPACE} describe agent {FRONT}
-  kubectl -n {AGENTS_NAMESPACE} port-forward service/{FRONT} 8080   # then use langgraph-sdk on http://127.0.0.1:8080
+  kubectl -n {AGENTS_NAMESPACE} get secret {agents.CALLERS} -o jsonpath='{{.data.{agents.CALLER}}}' | base64 -d   # KEY
+  kubectl -n {AGENTS_NAMESPACE} get configmap {FRONT}-trust -o jsonpath='{{.data.ca\\.crt}}' > ca.crt
+  kubectl -n {AGENTS_NAMESPACE} port-forward service/{FRONT} 8443   # then, in another shell:
+  curl --cacert ca.crt --connect-to {FRONT}:8443:127.0.0.1:8443 --header "X-Api-Key: KEY" \\
+    --json '{{"assistant_id": "agent", "input": {{"messages": [{{"role": "user", "content": "hello"}}]}}}}' https://{FRONT}:8443/runs/wait
   make down""")

@@ -121,7 +121,8 @@ class Node:
             # A name server of the machine is no use to pods, which can't reach it.
             "resolvConf": str(directory / "resolv.conf"),
             "serializeImagePulls": False,
-            "syncFrequency": "10s",
+            # Pods see a new certificate within this time; lives of certificates are a minute in the tests.
+            "syncFrequency": "5s",
             "volumePluginDir": str(directory / "volume-plugins"),
         }
         (directory / "resolv.conf").write_text("")

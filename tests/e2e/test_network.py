@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from cluster.agents import PORT as AGENT_PORT
 from cluster.bare import Bare
 from cluster.installation import AGENTS_NAMESPACE, MONITORING_NAMESPACE, RELEASE, Installation
 from cluster.mongodb import PORT as MONGODB_PORT
@@ -21,7 +22,6 @@ from e2e.support.space import Space
 from e2e.support.waiting import until
 
 _METADATA, _PUBLIC = "169.254.169.254", "203.0.113.7"
-_AGENT_PORT = 8080
 _SECONDS = 30
 # A refusal may come as an answer or as silence; either way there is no connection.
 _CONNECT = """
@@ -102,7 +102,7 @@ def landscape(cluster: Installation, request: pytest.FixtureRequest) -> Iterator
     shop, models = Space(cluster, f"apm-e2e-{suffix}"), Space(cluster, f"apm-e2e-{suffix}-models")
     monitoring = Space(cluster, MONITORING_NAMESPACE)
     targets = {
-        "agent": f"bar.{shop.name}.svc:{_AGENT_PORT}",
+        "agent": f"bar.{shop.name}.svc:{AGENT_PORT}",
         "MongoDB": f"mongodb.{AGENTS_NAMESPACE}.svc:{MONGODB_PORT}",
         "model": f"llm.{models.name}.svc:80",
         "API server": "kubernetes.default.svc:443",

@@ -19,6 +19,6 @@ def test_an_agent_is_ready_soon_after_it_was_applied(space: Space, record_proper
     with space.client("quick") as client:
         assert say(client, None, "Hello") == "You said: Hello"
     found = space.get("agentdeployment", "quick")["status"]
-    assert found["url"] == f"http://quick.{space.name}.svc:8080"
+    assert found["url"] == f"https://quick.{space.name}.svc:8443"
     assert found["readyReplicas"] == 1
     assert "answer" in found["workflow"]

@@ -85,7 +85,7 @@ def test_what_is_changed_or_removed_by_hand_is_put_right(space: Space) -> None:
         lambda found: found and found["metadata"]["uid"] != service,
         seconds=30,
     )
-    assert made["spec"]["ports"][0]["port"] == 8080
+    assert made["spec"]["ports"][0]["port"] == 8443
 
     space.kubectl("patch", "deployment", "steady", "--type=merge", '--patch={"spec": {"replicas": 0}}')
     until(

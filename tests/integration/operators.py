@@ -94,6 +94,9 @@ class Operator:
         return self.process.wait(30)
 
 
+PLAIN = {"tls": {"mode": "Disabled"}, "auth": {"anonymous": True}}
+
+
 @contextmanager
 def operator(kubeconfig: Path, namespace: str, log: Path, **settings: str) -> Iterator[Operator]:
     """An operator that serves one namespace; ended with the block."""
@@ -124,12 +127,12 @@ def operator(kubeconfig: Path, namespace: str, log: Path, **settings: str) -> It
 
 
 def agent(name: str, namespace: str, **spec: Any) -> dict[str, Any]:
-    """An AgentDeployment with a scripted model."""
+    """An AgentDeployment with a scripted model, which speaks plain HTTP."""
     model = {"name": "default", "provider": "scripted", "script": [{"reply": "Hello"}]}
     node = {"name": "answer", "uses": "model", "with": {"prompt": "Hello."}, "next": "end"}
     return {
         "apiVersion": "apm.valeo-neuroerp.com/v1alpha1",
         "kind": "AgentDeployment",
         "metadata": {"name": name, "namespace": namespace},
-        "spec": {"models": [model], "workflow": {"start": "answer", "nodes": [node]}} | spec,
+        "spec": {"models": [model], "workflow": {"start": "answer", "nodes": [node]}, **PLAIN} | spec,
     }

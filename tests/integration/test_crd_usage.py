@@ -50,7 +50,10 @@ def test_defaults_are_set(control_plane: ControlPlane, namespace: str, agent: st
     spec = read(control_plane, namespace, agent)["spec"]
     assert spec["replicas"] == 1
     assert spec["suspend"] is False
-    assert spec["resources"] == {"requests": {"cpu": "100m", "memory": "128Mi"}, "limits": {"memory": "512Mi"}}
+    assert spec["resources"] == {
+        "requests": {"cpu": "100m", "memory": "128Mi", "ephemeral-storage": "64Mi"},
+        "limits": {"cpu": "1", "memory": "512Mi", "ephemeral-storage": "512Mi"},
+    }
     assert spec["models"][0]["timeout"] == "60s"
     assert spec["workflow"]["nodes"][0]["retry"]["attempts"] == 3
     assert "with" not in spec["workflow"]["nodes"][0]

@@ -13,12 +13,13 @@ from cluster.settings import REPOSITORY
 from fakes.agents import RunningAgent, last_text, person, running
 
 EXAMPLES = REPOSITORY / "examples"
-IN_MEMORY = {field.alias or name for name, field in AgentSpec.model_fields.items()} - {"state"}
+IN_MEMORY = {field.alias or name for name, field in AgentSpec.model_fields.items()} - {"state", "auth"}
 
 
 def spec_of(file: Path) -> dict[str, Any]:
-    """What pods of an example read, with its state in memory."""
-    return {name: value for name, value in yaml.safe_load(file.read_text())["spec"].items() if name in IN_MEMORY}
+    """What pods of an example read, with its state in memory, and open to everybody."""
+    spec = yaml.safe_load(file.read_text())["spec"]
+    return {name: value for name, value in spec.items() if name in IN_MEMORY} | {"auth": {"anonymous": True}}
 
 
 async def answers(agent: RunningAgent, lines: Iterable[str]) -> list[str]:

@@ -18,4 +18,4 @@ RESERVED_KEY_PREFIXES = (f"{GROUP}/", "app.kubernetes.io/")
 """Label and annotation keys that the operator sets itself."""
 RESERVED_ENV_PREFIX = "APM_"
 RESERVED_ENV_NAMES = ("POD_NAME", "POD_NAMESPACE")
-DEFAULT_TLS_MODE: Literal["Enabled", "Disabled"] = "Disabled"
+DEFAULT_TLS_MODE: Literal["Enabled", "Disabled"] = "Enabled"

@@ -131,6 +131,12 @@ _SPEC_RULES = (
     ),
 )
 
+_PROOF_RULE = Rule(
+    "!has(self.tls) || self.tls.mode != 'Disabled' || has(self.auth)",
+    "without TLS nobody can prove who they are by a certificate: set `auth`, where `anonymous: true` lets everybody "
+    "in, or `tls.mode: Enabled`",
+)
+
 _ENV_RULES = (
     Rule(
         f"!self.name.startsWith('{RESERVED_ENV_PREFIX}') && !(self.name in {list(RESERVED_ENV_NAMES)!r})",
@@ -161,7 +167,7 @@ _TLS_RULES = (
 
 RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
     {
-        AgentDeploymentSpec.__name__: _SPEC_RULES,
+        AgentDeploymentSpec.__name__: (*_SPEC_RULES, _PROOF_RULE),
         ModelSpec.__name__: _MODEL_RULES,
         NodeBase.__name__: (
             Rule(f"self.name != '{END}'", f"`{END}` is the target that ends a workflow: give the node another name"),

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _ABSENT = "1"
 """A resource version that no object has: an apply with it makes the object, or fails."""
-_LOOK_SECONDS = 60.0
+_LOOK_SECONDS = 15.0
 _RETRY_SECONDS = 2.0
 
 _log = structlog.stdlib.get_logger(__name__)
@@ -135,7 +135,10 @@ class Issuer:
             return await self._write(keyring.new(self._clock(), self._life))
         self._version = body["metadata"]["resourceVersion"]
         ring = keyring.read(body)
-        advanced = keyring.advance(ring, self._clock(), life=self._life, overlap=self._overlap)
+        now = self._clock()
+        asked = (body["metadata"].get("annotations") or {}).get(keyring.ROTATE, "")
+        advanced = keyring.rotate(ring, now, life=self._life, asked=asked) if asked else ring
+        advanced = keyring.advance(advanced, now, life=self._life, overlap=self._overlap)
         if advanced is not ring:
             return await self._write(advanced)
         self._ring, self._overtaken = ring, False

@@ -5,15 +5,17 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from apm_operator.errors import OperatorError
-from apm_operator.kinds import FIELD_MANAGER, MANAGED_BY_LABEL, SECRETS
+from apm_operator.kinds import FIELD_MANAGER, GROUP, MANAGED_BY_LABEL, SECRETS
 from apm_operator.pki import certificates, rotation
 from apm_operator.pki.certificates import Pair
 from apm_operator.pki.rotation import Authorities, Authority, Step
 
+ROTATE = f"{GROUP}/rotate"
+"""Annotation of the Secret: another value of it asks for another authority now."""
 _STATE = "authorities.json"
 
 
@@ -23,10 +25,15 @@ class KeyringBroken(OperatorError):
 
 @dataclass(frozen=True, slots=True)
 class Keyring:
-    """The authorities, and by their identifiers certificates and keys; one that signs no more has no key."""
+    """The authorities, and by their identifiers certificates and keys; one that signs no more has no key.
+
+    Attributes:
+        asked: what was last asked for by the annotation ROTATE.
+    """
 
     authorities: Authorities
     pairs: Mapping[str, Pair]
+    asked: str = ""
 
     @property
     def bundle(self) -> str:
@@ -61,24 +68,30 @@ def advance(ring: Keyring, now: float, *, life: float, overlap: float) -> Keyrin
     """
     while (step := rotation.step(ring.authorities, now, overlap)) is not Step.REST:
         if step is Step.ANNOUNCE:
-            made, pair = _authority(now, life)
-            ring = Keyring(rotation.announced(ring.authorities, made), {**ring.pairs, made.id: pair})
+            ring = _announced(ring, now, life, ring.asked)
         elif step is Step.SWITCH:
-            ring = _kept(rotation.switched(ring.authorities), ring.pairs)
+            ring = _kept(rotation.switched(ring.authorities), ring)
         else:
-            ring = _kept(rotation.dropped(ring.authorities, now), ring.pairs)
+            ring = _kept(rotation.dropped(ring.authorities, now), ring)
     return ring
+
+
+def rotate(ring: Keyring, now: float, *, life: float, asked: str) -> Keyring:
+    """Make the next authority known before its time, unless that was done, or one is known already."""
+    if asked == ring.asked or ring.authorities.coming is not None:
+        return ring
+    return _announced(ring, now, life, asked)
 
 
 def promise(ring: Keyring, now: float, ends: float) -> Keyring:
     """See `rotation.promised`."""
     authorities = rotation.promised(ring.authorities, now, ends)
-    return ring if authorities is ring.authorities else Keyring(authorities, ring.pairs)
+    return ring if authorities is ring.authorities else replace(ring, authorities=authorities)
 
 
 def manifest(ring: Keyring, namespace: str, name: str, version: str) -> dict[str, Any]:
     """The Secret; written only where it is still of this resource version."""
-    parts = {_STATE: json.dumps(_state(ring.authorities), sort_keys=True).encode(), "ca.crt": ring.bundle.encode()}
+    parts = {_STATE: json.dumps(_state(ring), sort_keys=True).encode(), "ca.crt": ring.bundle.encode()}
     for each, pair in ring.pairs.items():
         parts[f"{each}.crt"] = pair.certificate
         if pair.key:
@@ -112,7 +125,7 @@ def read(body: Mapping[str, Any]) -> Keyring:
             leaving=tuple(_read_authority(each) for each in state.get("leaving", ())),
         )
         pairs = {each.id: Pair(data[f"{each.id}.crt"], data.get(f"{each.id}.key", b"")) for each in authorities.trusted}
-        ring = Keyring(authorities, pairs)
+        ring = Keyring(authorities, pairs, str(state.get("asked", "")))
         _check(ring)
     except (KeyError, TypeError, ValueError) as error:
         raise KeyringBroken(
@@ -127,13 +140,17 @@ def _authority(now: float, life: float) -> tuple[Authority, Pair]:
     return Authority(certificates.key_id(pair.certificate), made=now, ends=now + life), pair
 
 
-def _kept(authorities: Authorities, pairs: Mapping[str, Pair]) -> Keyring:
+def _announced(ring: Keyring, now: float, life: float, asked: str) -> Keyring:
+    made, pair = _authority(now, life)
+    return Keyring(rotation.announced(ring.authorities, made), {**ring.pairs, made.id: pair}, asked)
+
+
+def _kept(authorities: Authorities, ring: Keyring) -> Keyring:
     """Without what is trusted no more, and without the keys that sign no more."""
     gone = {each.id for each in authorities.leaving}
-    kept = {each.id: pairs[each.id] for each in authorities.trusted}
-    return Keyring(
-        authorities, {name: Pair(pair.certificate, b"") if name in gone else pair for name, pair in kept.items()}
-    )
+    kept = {each.id: ring.pairs[each.id] for each in authorities.trusted}
+    pairs = {name: Pair(pair.certificate, b"") if name in gone else pair for name, pair in kept.items()}
+    return replace(ring, authorities=authorities, pairs=pairs)
 
 
 def _check(ring: Keyring) -> None:
@@ -145,10 +162,12 @@ def _check(ring: Keyring) -> None:
             raise ValueError(each.id)
 
 
-def _state(authorities: Authorities) -> dict[str, Any]:
+def _state(ring: Keyring) -> dict[str, Any]:
+    authorities = ring.authorities
     state: dict[str, Any] = {
         "signing": _written(authorities.signing),
         "leaving": [_written(each) for each in authorities.leaving],
+        "asked": ring.asked,
     }
     return state | ({"coming": _written(authorities.coming)} if authorities.coming else {})
 

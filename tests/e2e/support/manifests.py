@@ -4,6 +4,7 @@ from typing import Any
 
 import yaml
 
+from cluster.agents import CALLERS
 from cluster.settings import REPOSITORY
 
 API_VERSION = "apm.valeo-neuroerp.com/v1alpha1"
@@ -23,6 +24,7 @@ def agent(name: str, *, reply: str = "You said: {{ last }}", **spec: Any) -> dic
         "models": [{"name": "default", "provider": "scripted", "script": [{"reply": reply}]}],
         "workflow": _WORKFLOW,
         "resources": _RESOURCES,
+        "auth": {"apiKeys": {"secretRef": {"name": CALLERS}}},
         "network": {"ingressFrom": [{"podSelector": {"matchLabels": TRAFFIC}}]},
         **spec,
     }

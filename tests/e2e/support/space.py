@@ -6,9 +6,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from langgraph_sdk import get_sync_client
+import httpx
 from langgraph_sdk.client import SyncLangGraphClient
 
+from cluster import agents
 from cluster.installation import OPERATOR_NAMESPACE, Installation
 from e2e.support.manifests import AGENT_LABEL
 from e2e.support.waiting import until
@@ -25,7 +26,7 @@ class Space:
     name: str
 
     def create(self) -> None:
-        """Make the namespace, with the Secret of MongoDB and the grant that a namespace's admin gives the operator."""
+        """Make the namespace, with Secrets of MongoDB and a caller, and the grant that its admin gives the operator."""
         self.cluster.kubectl("create", "namespace", self.name)
         self.cluster.kubectl("label", "namespace", self.name, _OWN, _RESTRICTED)
         self.kubectl(
@@ -36,6 +37,7 @@ class Space:
             f"--serviceaccount={OPERATOR_NAMESPACE}:apm-operator",
         )
         self.cluster.copy_mongodb_secret(self.name)
+        agents.ensure_caller(self.kubectl)
 
     def remove(self) -> None:
         """Delete the namespace, without waiting until it is gone."""
@@ -94,10 +96,15 @@ class Space:
     @contextmanager
     def client(self, agent: str) -> Iterator[SyncLangGraphClient]:
         """A client of LangGraph's own SDK that speaks to the agent's Service."""
-        with (
-            self.cluster.cluster.reach(self.name, agent, 8080) as (host, port),
-            get_sync_client(url=f"http://{host}:{port}") as client,
-        ):
+        url = self.get("agentdeployment", agent)["status"]["url"]
+        tls = url.startswith("https:")
+        with agents.client(self.cluster.cluster, self.kubectl, self.name, agent, tls=tls) as client:
+            yield client
+
+    @contextmanager
+    def http(self, agent: str, caller: str = "") -> Iterator[httpx.Client]:
+        """A client that reaches the agent by HTTPS, with the certificate of the agent `caller` or no proof at all."""
+        with agents.http(self.cluster.cluster, self.kubectl, self.name, agent, caller=caller) as client:
             yield client
 
 

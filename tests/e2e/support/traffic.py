@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
+from cluster.agents import CALLERS, PORT
 from e2e.support.manifests import TRAFFIC
 from e2e.support.space import Space
 from e2e.support.waiting import until
@@ -13,9 +14,13 @@ from e2e.support.waiting import until
 _POD = "traffic"
 _STOP = "open('/tmp/stop', 'w').close()"
 _COUNT = "import os; print(open('/tmp/count').read() if os.path.exists('/tmp/count') else 0)"
-# One client keeps its connection and one makes a new one for each request; neither tries anything twice.
+# One client keeps its connection and one makes a new one for each request; neither tries anything twice. Both
+# take up the authorities to trust as agents do: from a folder that the kubelet renews.
 _CLIENTS = """
-import asyncio, collections, json, os, sys, httpx
+import asyncio, collections, json, os, ssl, sys, time, httpx
+BEGAN = time.monotonic()
+BUNDLE = "/trust/ca.crt"
+KEY = {"X-Api-Key": open("/callers/visitor").read()}
 BODY = {"assistant_id": "agent", "input": {"messages": [{"role": "user", "content": "ping"}]}}
 answers, errors = collections.Counter(), []
 
@@ -25,23 +30,38 @@ async def ask(http):
         answer.raise_for_status()
         answers[answer.json()["messages"][-1]["content"]] += 1
     except Exception as error:
-        errors.append(f"{type(error).__name__}: {error}")
+        errors.append(f"{time.monotonic() - BEGAN:.1f} s: {type(error).__name__}: {error}")
     with open("/tmp/count.new", "w") as file:
         file.write(str(answers.total()))
     os.replace("/tmp/count.new", "/tmp/count")
     await asyncio.sleep(0.02)
 
+def client():
+    return httpx.AsyncClient(timeout=30, headers=KEY, verify=ssl.create_default_context(cafile=BUNDLE))
+
 async def keep_connection():
-    async with httpx.AsyncClient(timeout=30) as http:
-        while not os.path.exists("/tmp/stop"):
-            await ask(http)
+    while not os.path.exists("/tmp/stop"):
+        trusted = os.path.realpath(BUNDLE)
+        async with client() as http:
+            while not os.path.exists("/tmp/stop") and os.path.realpath(BUNDLE) == trusted:
+                await ask(http)
 
 async def connect_anew():
     while not os.path.exists("/tmp/stop"):
-        async with httpx.AsyncClient(timeout=30) as http:
+        async with client() as http:
             await ask(http)
 
+async def let_in():
+    # Network policies know a new pod a moment after it has begun.
+    while time.monotonic() - BEGAN < 30:
+        try:
+            async with client() as http:
+                return await http.get(sys.argv[1] + "/livez")
+        except httpx.ConnectError:
+            await asyncio.sleep(0.2)
+
 async def main():
+    await let_in()
     await asyncio.gather(keep_connection(), connect_anew())
 
 asyncio.run(main())
@@ -66,7 +86,7 @@ class Report:
 def traffic(space: Space, agent: str, image: str) -> Iterator[Report]:
     """Clients that ask `agent` for as long as the context lasts; the report is filled at its end."""
     report = Report()
-    space.apply(_pod(f"http://{agent}.{space.name}.svc:8080", image))
+    space.apply(_pod(agent, f"https://{agent}.{space.name}.svc:{PORT}", image))
     space.kubectl("wait", "--for=condition=Ready", f"pod/{_POD}", "--timeout=60s")
     wait_for_answers(space, 1)
     yield report
@@ -86,7 +106,7 @@ def wait_for_answers(space: Space, more: int) -> None:
     until("answers to the clients", count, lambda seen: seen >= goal, seconds=60)
 
 
-def _pod(url: str, image: str) -> dict[str, Any]:
+def _pod(agent: str, url: str, image: str) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -106,7 +126,15 @@ def _pod(url: str, image: str) -> dict[str, Any]:
                     "image": image,
                     "command": ["python3", "-c", _CLIENTS, url],
                     "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+                    "volumeMounts": [
+                        {"name": "trust", "mountPath": "/trust", "readOnly": True},
+                        {"name": "callers", "mountPath": "/callers", "readOnly": True},
+                    ],
                 }
+            ],
+            "volumes": [
+                {"name": "trust", "configMap": {"name": f"{agent}-trust"}},
+                {"name": "callers", "secret": {"secretName": CALLERS}},
             ],
         },
     }

@@ -20,6 +20,7 @@ WORKFLOW = {
     "start": "answer",
     "nodes": [{"name": "answer", "uses": "model", "with": {"prompt": "Hello."}, "next": "end"}],
 }
+PLAIN = {"tls": {"mode": "Disabled"}, "auth": {"anonymous": True}}
 SCRIPTED = {"name": "default", "provider": "scripted", "script": [{"reply": "Hello"}]}
 
 
@@ -35,7 +36,7 @@ def body(name: str = "one", generation: int = 1, version: str = "1", **spec: Any
             "generation": generation,
             "resourceVersion": version,
         },
-        "spec": {"models": [SCRIPTED], "workflow": WORKFLOW} | spec,
+        "spec": {"models": [SCRIPTED], "workflow": WORKFLOW, **PLAIN} | spec,
     }
 
 

@@ -160,5 +160,7 @@ def bound(items: list[dict[str, Any]], role: str) -> list[tuple[str, str | None]
     return [
         (item["kind"], item["metadata"].get("namespace"))
         for item in items
-        if item["kind"].endswith("Binding") and item["roleRef"]["name"] == role
+        if item["kind"].endswith("Binding")
+        and item["roleRef"]["name"] == role
+        and "helm.sh/hook" not in item["metadata"].get("annotations", {})
     ]

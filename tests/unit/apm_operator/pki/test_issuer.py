@@ -120,6 +120,22 @@ async def test_a_secret_that_was_changed_by_hand_is_told_and_left(kube, clock, h
     assert json.dumps(kube.objects[AT]) == before
 
 
+async def test_another_authority_is_to_be_had_before_its_time(kube, clock):
+    made = issuer(kube, clock)
+    await made.look()
+    (first,) = made.ids
+    for _ in range(2):
+        kube.objects[AT]["metadata"]["annotations"] = {"apm.valeo-neuroerp.com/rotate": "1"}
+        assert await made.look() == 100.0
+        assert len(made.ids) == 2
+    clock.now += 100
+    await made.look()
+    kube.objects[AT]["metadata"]["annotations"] = {"apm.valeo-neuroerp.com/rotate": "1"}
+    await made.look()
+    assert len(made.ids) <= 2
+    assert certificates.read((await made.sign(ONE, 60)).pair.certificate).issuer != first
+
+
 def test_what_is_written_is_read_again():
     ring = keyring.new(START, 3000)
     ring = keyring.advance(ring, START + 2000, life=3000, overlap=100)
