@@ -115,9 +115,11 @@ class Evaluator:
 
 def _receive(file: int, size: int, deadline: float) -> bytes:
     received = bytearray()
+    # Not select.select, which takes no file above 1023: a pod may have more connections.
+    ready = select.poll()
+    ready.register(file, select.POLLIN)
     while len(received) < size:
-        ready, _, _ = select.select([file], [], [], max(0.0, deadline - time.monotonic()))
-        if not ready:
+        if not ready.poll(max(0.0, deadline - time.monotonic()) * 1000):
             raise TimeoutError
         piece = os.read(file, size - len(received))
         if not piece:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import time
 from pathlib import Path
 
@@ -116,3 +117,17 @@ def test_it_leaves_no_process():
     EVALUATOR.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_it_works_with_many_open_files():
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if most < 1200:
+        pytest.skip("this process may not have as many files as a pod")
+    held = [os.dup(0) for _ in range(1100)]
+    evaluator = Evaluator()
+    try:
+        assert evaluator.evaluate("[1].map(x, x)", (), {}) == [1]
+    finally:
+        evaluator.close()
+        for file in held:
+            os.close(file)
