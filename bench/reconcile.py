@@ -93,6 +93,7 @@ class Bench:
         before = self._use()
         names = [agent_name(number) for number in range(count)]
         began, sent = await self._play(names, touched, change=change)
+        cores = (sum(self._cpu().values()) - sum(before.cpu.values())) / (time.monotonic() - began)
         told = await asyncio.to_thread(self._until_told, before.writes[STATUS] + count) - began
         await self.quiet()
         after = self._use()
@@ -110,6 +111,7 @@ class Bench:
             "seconds": round(wall, 2),
             "seconds_with_statuses": round(told, 2),
             "agents_per_second": round(count / wall, 1),
+            "cores_used": round(cores, 2),
             "lag_p50_ms": round(cut[49] * 1000),
             "lag_p99_ms": round(cut[98] * 1000),
             "cpu_ms_per_agent": {
@@ -158,11 +160,14 @@ class Bench:
         await until(lambda: time.monotonic() - self.children.last > SETTLED_SECONDS, 300, "quiet")
 
     def _use(self) -> Use:
-        names = [name for name in self.plane.processes.names() if self.plane.processes.alive(name)]
-        pids = {name: pid for name in names if (pid := self.plane.processes.pid(name)) is not None}
-        pids |= {"operator": self.operator.pid, "bench": os.getpid()}
         own = self.operator.usage()
-        return Use({name: cpu_seconds(pid) for name, pid in sorted(pids.items())}, own.writes, own.rss)
+        return Use(self._cpu(), own.writes, own.rss)
+
+    def _cpu(self) -> dict[str, float]:
+        processes = self.plane.processes
+        pids = {name: pid for name in processes.names() if (pid := processes.pid(name)) is not None}
+        pids |= {"operator": self.operator.pid, "bench": os.getpid()}
+        return {name: cpu_seconds(pid) for name, pid in sorted(pids.items())}
 
     def _check_statuses(self, generation: int) -> None:
         path = "--output=jsonpath={.items[*].status.observedGeneration}"

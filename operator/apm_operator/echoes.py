@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -26,7 +26,9 @@ class Echoes:
 
     def __init__(self) -> None:
         self._expected: OrderedDict[bytes, None] = OrderedDict()
-        self._under_way: set[asyncio.Future[None]] = set()
+        self._begun = 0
+        self._under_way: dict[int, None] = {}
+        self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
     def __len__(self) -> int:
         return len(self._expected)
@@ -34,21 +36,32 @@ class Echoes:
     @contextmanager
     def writing(self) -> Iterator[None]:
         """A write is under way until its answer has been taken in."""
-        answered = asyncio.get_running_loop().create_future()
-        self._under_way.add(answered)
+        self._begun += 1
+        number = self._begun
+        self._under_way[number] = None
         try:
             yield
         finally:
-            self._under_way.discard(answered)
-            answered.set_result(None)
+            del self._under_way[number]
+            oldest = next(iter(self._under_way), self._begun + 1)
+            while self._waiting and self._waiting[0][0] < oldest:
+                _let_go(self._waiting.popleft()[1])
 
     async def answers(self) -> None:
         """Wait for the answers to the writes that are under way, 100 ms at most.
 
         A third of the echoes are faster than the answer to their write, by some milliseconds.
         """
-        if self._under_way:
-            await asyncio.wait(tuple(self._under_way), timeout=_PATIENCE_SECONDS)
+        if not self._under_way:
+            return
+        loop = asyncio.get_running_loop()
+        answered = loop.create_future()
+        self._waiting.append((self._begun, answered))
+        timer = loop.call_later(_PATIENCE_SECONDS, _let_go, answered)
+        try:
+            await answered
+        finally:
+            timer.cancel()
 
     def expect(self, version: str) -> None:
         """A write was answered with this version, and a watch will tell of it."""
@@ -62,3 +75,8 @@ class Echoes:
             return False
         found = _VERSION.search(line)
         return found is not None and self._expected.pop(found[1], self) is None
+
+
+def _let_go(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)

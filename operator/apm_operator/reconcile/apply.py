@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from apm_operator.errors import Conflict, Invalid, NotFound, OperatorError
 from apm_operator.kinds import AGENTS, BY_KIND, CONFIG_MAPS, ROLE_BINDINGS, Resource
-from apm_operator.manifests.agent import digest
+from apm_operator.manifests.agent import digest, with_metadata
 from apm_operator.reconcile.compare import covers
 
 if TYPE_CHECKING:
@@ -100,9 +100,8 @@ async def _make(kube: Kube, key: Key, manifest: Manifest, uid: str) -> dict[str,
     """Make a child; None where it is there already and this agent's."""
     resource, name = manifest.resource, manifest.name
     # No object has this version, so that one of this name is always a Conflict. Otherwise one that shares no field
-    # with the child, as a ServiceAccount does, would be taken over without a word. The keys are sorted: all that can
-    # come before the child's own metadata are texts, in which a quote is escaped.
-    body = manifest.body.replace(b'"metadata":{', b'"metadata":{"resourceVersion":"1",', 1)
+    # with the child, as a ServiceAccount does, would be taken over without a word.
+    body = with_metadata(manifest.body, resourceVersion="1")
     try:
         return await kube.apply(resource, key.namespace, name, body, force=False)
     except Conflict as error:

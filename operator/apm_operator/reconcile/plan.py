@@ -25,7 +25,7 @@ from apm_operator.manifests import (
     serviceaccount,
     trust,
 )
-from apm_operator.manifests.agent import Agent, Surroundings, canonical, digest, service_url
+from apm_operator.manifests.agent import Agent, Surroundings, canonical, digest, service_url, with_metadata
 from apm_operator.reconcile import grants
 from apm_operator.reconcile.secrets import SecretUse
 from apm_operator.reconcile.surroundings import Outlook, Wanted
@@ -222,9 +222,10 @@ def _manifests(context: Agent, builders: Iterable[Callable[[Agent], dict[str, An
         body = build(context)
         if body is None:
             continue
-        mark = digest(canonical(body))
-        body["metadata"]["annotations"] = {APPLIED_HASH: mark}
-        yield Manifest(BY_KIND[body["kind"]], body["metadata"]["name"], canonical(body), mark)
+        bare = canonical(body)
+        mark = digest(bare)
+        marked = with_metadata(bare, annotations={APPLIED_HASH: mark})
+        yield Manifest(BY_KIND[body["kind"]], body["metadata"]["name"], marked, mark)
 
 
 def _told(problems: list[str]) -> str:

@@ -1,5 +1,6 @@
 import asyncio
 import json
+from contextlib import ExitStack
 
 import pytest
 
@@ -53,6 +54,20 @@ async def test_an_event_waits_for_the_answers_under_way():
         await asyncio.sleep(0)
         assert not waiting.done()
     await waiting
+
+
+async def test_an_event_does_not_wait_for_what_began_after_it():
+    echoes = Echoes()
+    with ExitStack() as later:
+        with echoes.writing():
+            waiting = asyncio.create_task(echoes.answers())
+            await asyncio.sleep(0)
+            later.enter_context(echoes.writing())
+            await asyncio.sleep(0)
+            assert not waiting.done()
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert waiting.done()
 
 
 async def test_an_event_does_not_wait_long_for_an_answer():
