@@ -152,7 +152,7 @@ class Bench:
         while self.operator.usage().writes[STATUS] < statuses:
             if time.monotonic() > deadline:
                 raise SystemExit("statuses: not within 300 s")
-            time.sleep(0.2)
+            time.sleep(0.5)
         return time.monotonic()
 
     async def quiet(self) -> None:
