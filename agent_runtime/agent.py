@@ -59,8 +59,8 @@ class Agent:
         self.material = Material.mounted(settings.tls_dir, settings.trust_dir) if config.tls else None
         self.clients = Clients(self.material)
         self.secrets = outbound.Secrets(settings.secrets_dir)
-        self.authenticator = Authenticator(config, settings, self.clients)
         self.graph = build_graph(config, self.clients, self.secrets)
+        self.authenticator = Authenticator(config, settings, self.clients)
         self.store = _store(config, settings, self.secrets)
         self.link = StateLink(self.store, self._begin, self.metrics)
         self._worker: Worker | None = None

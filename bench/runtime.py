@@ -37,7 +37,7 @@ def config(*, mongodb: bool) -> dict[str, object]:
     state = {"mongodb": {"uriSecretRef": {"name": "mongodb", "key": "uri"}, "database": "bench"}}
     return {
         "agent": {"name": "bench", "namespace": "bench"},
-        "spec": {"workflow": workflow, **({"state": state} if mongodb else {})},
+        "spec": {"auth": {"anonymous": True}, "workflow": workflow, **({"state": state} if mongodb else {})},
     }
 
 

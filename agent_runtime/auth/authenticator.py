@@ -25,9 +25,11 @@ class Authenticator:
 
     def __init__(self, config: RuntimeConfig, settings: Settings, clients: Clients) -> None:
         """Raises ConfigError if a way that is configured can't be gone."""
+        if config.spec.auth is None and not config.tls:
+            raise ConfigError("nobody could prove who they are: the config needs `tls`, or `auth` in its spec")
         auth = config.spec.auth or AuthSpec()
         self._tls = config.tls
-        self._anonymous = auth.anonymous or (config.spec.auth is None and not config.tls)
+        self._anonymous = auth.anonymous
         self._callers = Callers(settings.trust_dir / "callers.json") if config.tls else None
         self._api_keys = _api_keys(auth, settings)
         self._tokens = _tokens(auth, clients)

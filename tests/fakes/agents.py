@@ -40,7 +40,9 @@ class RunningAgent:
 def config(
     spec: dict[str, Any], *, name: str = "tested", peers: dict[str, str] | None = None, **more: Any
 ) -> RuntimeConfig:
-    """A config as the operator would write it."""
+    """A config as the operator would write it; without TLS it lets everybody in unless the spec says otherwise."""
+    if not more.get("tls"):
+        spec = {"auth": {"anonymous": True}, **spec}
     return RuntimeConfig.model_validate(
         {"agent": {"name": name, "namespace": "tests"}, "spec": spec, "peers": peers or {}, **more}
     )

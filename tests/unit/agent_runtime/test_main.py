@@ -86,6 +86,7 @@ def test_it_takes_up_new_certificates(tmp_path):
         ('{"agent": {"name": "a", "namespace": "n"}, "spec": {"grpah": "x"}}', {}, "spec.grpah: Extra inputs"),
         (config({"models": [SLOW], "workflow": CHAT}, tls=True).model_dump_json(by_alias=True), {}, "tls.crt"),
         ('{"agent": {"name": "a", "namespace": "n"}, "spec": {}}', {}, "set either `workflow` or `graph`"),
+        (config({"models": [SLOW], "workflow": CHAT, "auth": None}).model_dump_json(by_alias=True), {}, "needs `tls`"),
         ("{}", {"APM_TERMINATION_LOG": "/nonexistent/log"}, "agent: Field required"),
     ],
 )
