@@ -131,10 +131,17 @@ _SPEC_RULES = (
     ),
 )
 
-_PROOF_RULE = Rule(
-    "!has(self.tls) || self.tls.mode != 'Disabled' || has(self.auth)",
-    "without TLS nobody can prove who they are by a certificate: set `auth`, where `anonymous: true` lets everybody "
-    "in, or `tls.mode: Enabled`",
+_PROOF_RULES = (
+    Rule(
+        "!has(self.tls) || self.tls.mode != 'Disabled' || has(self.auth)",
+        "without TLS nobody can prove who they are by a certificate: set `auth`, where `anonymous: true` lets "
+        "everybody in, or `tls.mode: Enabled`",
+    ),
+    Rule(
+        "!has(self.tls) || self.tls.mode != 'Disabled' || !has(self.auth) || !has(self.auth.serviceAccounts)",
+        "`auth.serviceAccounts` needs the certificate by which the operator knows the agent that asks it about tokens: "
+        "remove it, or set `tls.mode: Enabled`",
+    ),
 )
 
 _ENV_RULES = (
@@ -167,7 +174,7 @@ _TLS_RULES = (
 
 RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
     {
-        AgentDeploymentSpec.__name__: (*_SPEC_RULES, _PROOF_RULE),
+        AgentDeploymentSpec.__name__: (*_SPEC_RULES, *_PROOF_RULES),
         ModelSpec.__name__: _MODEL_RULES,
         NodeBase.__name__: (
             Rule(f"self.name != '{END}'", f"`{END}` is the target that ends a workflow: give the node another name"),
