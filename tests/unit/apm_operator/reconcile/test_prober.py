@@ -1,13 +1,17 @@
 import json
+import ssl
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from aiohttp import web
 
+from apm_operator.pki import certificates
+from apm_operator.pki.certificates import Subject
 from apm_operator.reconcile import prober as module
 from apm_operator.reconcile.facts import PodFacts
-from apm_operator.reconcile.prober import HttpProber, failed_checks
+from apm_operator.reconcile.prober import HttpProber, Proof, failed_checks
 
 UNREADY = {
     "status": "unready",
@@ -64,3 +68,32 @@ async def test_only_pods_that_run_and_are_not_ready_are_asked(asked: list[str]):
     assert await prober.reasons(pods, None) == {"unready": "mongodb: mongodb://***@h refused"}
     assert asked == ["/readyz"]
     await prober.close()
+
+
+@pytest.mark.parametrize(
+    ("host", "trusted", "told"),
+    [("one.shop.svc", True, True), ("two.shop.svc", True, False), ("one.shop.svc", False, False)],
+)
+async def test_a_pod_is_known_by_its_certificate(monkeypatch, tmp_path, host, trusted, told):
+    authority, other = (certificates.authority(time.time(), 600) for _ in range(2))
+    pair = certificates.sign(authority, Subject("spiffe://x", ("one.shop.svc",)), time.time(), 60)
+    file = tmp_path / "pair.pem"
+    file.write_bytes(pair.certificate + pair.key)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(file)
+
+    async def readyz(_: web.Request) -> web.Response:
+        return web.json_response(UNREADY, status=503)
+
+    app = web.Application()
+    app.router.add_get("/readyz", readyz)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
+    monkeypatch.setattr(module, "TLS_PORT", runner.addresses[0][1])
+    prober = HttpProber(lambda: 100.0)
+    proof = Proof(host, (authority if trusted else other).certificate.decode())
+    found = await prober.reasons({"one": pod(running=True, ip="127.0.0.1")}, proof)
+    assert bool(found) == told
+    await prober.close()
+    await runner.cleanup()
