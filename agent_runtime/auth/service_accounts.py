@@ -53,8 +53,9 @@ class ServiceAccounts:
             ForbiddenError: It may not call this agent.
             UnavailableError: The operator can't be asked.
         """
-        if not claimed(token):
-            return None
+        meant_for = claimed(token).get("aud")
+        if self._spec.audience not in (meant_for if isinstance(meant_for, list) else [meant_for]):
+            return None  # it may open something else, and is shown to nobody
         user = (await self._review(token)).user
         namespace, colon, name = user.removeprefix(_PREFIX).partition(":")
         if not user.startswith(_PREFIX) or not colon:

@@ -76,8 +76,8 @@ async def _reviewed(folder: Path, uri: str = OPERATOR_URI) -> AsyncIterator[tupl
         await clients.close()
 
 
-def _token(name: str = "t") -> str:
-    return jwt.encode({"sub": name}, "k" * 32)
+def _token(name: str = "t", audience: object = "apm") -> str:
+    return jwt.encode({"sub": name, "aud": audience}, "k" * 32)
 
 
 async def test_a_reviewed_token_names_its_account(tmp_path):
@@ -87,7 +87,9 @@ async def test_a_reviewed_token_names_its_account(tmp_path):
             assert await accounts.principal(_token()) == Principal("shop/clerk", "", "serviceAccount")
         assert operator.asked == [(agent_uri("tests", "asking"), {"token": _token(), "audience": "apm"})]
         operator.accept("crm:importer")
-        assert await accounts.principal(_token("other")) == Principal("crm/importer", "", "serviceAccount")
+        assert await accounts.principal(_token("other", audience=["x", "apm"])) == Principal(
+            "crm/importer", "", "serviceAccount"
+        )
 
 
 async def test_an_account_that_is_not_on_the_list_may_not(tmp_path):
@@ -106,7 +108,8 @@ async def test_a_refused_token_and_other_users_are_nobody(tmp_path):
         assert len(operator.asked) == 1
         operator.answer = {"authenticated": True, "user": "shop:clerk", "expires": int(time.time() + 60)}
         assert await accounts.principal(_token("other")) is None
-        assert await accounts.principal("no-token") is None
+        for stranger in ("no-token", _token(audience="elsewhere"), _token(audience=["a", "b"]), _token(audience=None)):
+            assert await accounts.principal(stranger) is None
         assert len(operator.asked) == 2
 
 
