@@ -56,7 +56,7 @@ integration: venv ## tests against a real API server and MongoDB
 e2e: venv ## tests with real pods
 	@$(PYTEST) tests/e2e
 
-soak: venv ## the e2e tests with full counts of kills and loads
+soak: venv ## the e2e tests with full counts of kills, loads and renewals of certificates
 	@APM_SOAK=1 $(PYTEST) tests/e2e
 
 bench: venv ## measure the operator and the runtime
