@@ -78,7 +78,8 @@ def test_the_operator_is_killed_in_the_middle_of_roll_outs(space: Space, operato
 def _check_children(space: Space, name: str, *budgets: str) -> None:
     """One child of each kind, and these disruption budgets."""
     config = f"{name}-{space.get('agentdeployment', name)['status']['configHash']}"
-    wanted = {kind: [name] for kind in _CHILDREN} | {"configmaps": [config], "poddisruptionbudgets": [*budgets]}
+    config_maps = sorted((config, f"{name}-trust"))
+    wanted = {kind: [name] for kind in _CHILDREN} | {"configmaps": config_maps, "poddisruptionbudgets": [*budgets]}
     until(
         f"one child of each kind of {name}",
         lambda: {kind: space.names(kind, name) for kind in _CHILDREN},

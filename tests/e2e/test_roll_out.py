@@ -26,12 +26,12 @@ def test_only_the_newest_config_is_kept(space: Space) -> None:
     space.apply(agent("tidy", reply="one"))
     space.ready("tidy")
     first = space.names("configmaps", "tidy")
-    assert len(first) == 1
+    assert len(first) == 2
     space.apply(agent("tidy", reply="two"))
     space.ready("tidy")
-    config = f"tidy-{space.get('agentdeployment', 'tidy')['status']['configHash']}"
-    assert [config] != first
-    until("pruning", lambda: space.names("configmaps", "tidy"), lambda names: names == [config], seconds=90)
+    wanted = sorted((f"tidy-{space.get('agentdeployment', 'tidy')['status']['configHash']}", "tidy-trust"))
+    assert wanted != first
+    until("pruning", lambda: space.names("configmaps", "tidy"), lambda names: names == wanted, seconds=90)
 
 
 def test_the_rotation_of_a_secret_rolls_the_pods(space: Space) -> None:

@@ -43,7 +43,7 @@ def test_an_invalid_workflow_names_the_node_and_changes_nothing_that_runs(space:
     assert "workflow.nodes[0].next" in condition["message"]
     assert "nowhere" in condition["message"]
     kinds = {each["type"] for each in space.get("agentdeployment", "flow")["status"]["conditions"]}
-    assert kinds == {"Ready", "Stalled", "NetworkReady"}
+    assert kinds == {"Ready", "Stalled", "NetworkReady", "CertificateReady"}
     assert [pod["metadata"]["uid"] for pod in space.pods("flow")] == before
 
     space.apply(agent("flow"))
