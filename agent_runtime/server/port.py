@@ -33,6 +33,7 @@ def port_config(agent: Agent) -> uvicorn.Config:
         renewal = Renewal(agent.material, port_context)
         context = PortContext(ssl.PROTOCOL_TLS_SERVER, renewal)
         app.add_middleware(CloseOutdated, renewal=renewal)
+    app.add_middleware(CloseOnDrain, agent=agent)
     return uvicorn.Config(
         app,
         host=settings.host,
@@ -48,6 +49,27 @@ def port_config(agent: Agent) -> uvicorn.Config:
         timeout_graceful_shutdown=int(settings.drain_timeout),
         ssl_context_factory=(lambda *_: context) if context else None,
     )
+
+
+class CloseOnDrain:
+    """Ends each connection after its answer while the pod is about to end.
+
+    Clients that keep connections so move on before the port closes; a request that met the closing would be lost.
+    """
+
+    def __init__(self, app: ASGIApp, agent: Agent) -> None:
+        self._app = app
+        self._agent = agent
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request."""
+
+        async def mark(message: Message) -> None:
+            if message["type"] == "http.response.start" and self._agent.draining:
+                MutableHeaders(scope=message)["connection"] = "close"
+            await send(message)
+
+        await self._app(scope, receive, mark if scope["type"] == "http" else send)
 
 
 class CloseOutdated:

@@ -168,3 +168,11 @@ async def test_renewed_certificates_and_authorities_under_load_cost_no_call(tmp_
     await clients.close()
     assert min(counts.values()) > 20, counts
     assert len(seen) > 5
+
+
+async def test_an_agent_that_is_about_to_end_lets_each_connection_go_after_its_answer():
+    async with running(SPEC) as it, httpx.AsyncClient(base_url=it.url) as client:
+        assert "connection" not in (await client.get("/ok")).headers
+        it.agent.drain()
+        answer = await client.get("/ok")
+        assert (answer.status_code, answer.headers["connection"]) == (200, "close")
