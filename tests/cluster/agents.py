@@ -69,7 +69,8 @@ def http(
         provider.reach(namespace, agent, PORT if tls else PLAIN_PORT) as (host, port),
         httpx.Client(
             base_url=f"{'https' if tls else 'http'}://{host}:{port}",
-            verify=context(kubectl, agent, caller) if tls else True,
+            # A node learns of a Service's pods some moments after they are ready; until then it refuses connections.
+            transport=httpx.HTTPTransport(verify=context(kubectl, agent, caller) if tls else True, retries=4),
             event_hooks=hooks,
             timeout=httpx.Timeout(300, connect=5),
             trust_env=False,
