@@ -17,31 +17,18 @@ import pytest
 from apm_operator.pki import certificates
 from apm_operator.pki.certificates import Leaf
 from cluster.controlplane import ControlPlane
-from integration.operators import Operator, agent, eventually, operator
+from integration.operators import Operator, eventually, operator
+from integration.shop import Shop
 
 TLS = {"mode": "Enabled"}
 CERTIFICATES = Path(__file__).parent / "manifests" / "cert-manager" / "certificates.yaml"
 
 
-class Shop:
-    """One test's namespace."""
-
-    def __init__(self, plane: ControlPlane, namespace: str) -> None:
-        self.plane = plane
-        self.namespace = namespace
-
-    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        return self.plane.kubectl(f"--namespace={self.namespace}", *arguments, stdin=stdin)
-
-    def apply(self, manifest: dict[str, Any]) -> None:
-        self.kubectl("apply", "--server-side", "--force-conflicts", "--filename=-", stdin=json.dumps(manifest))
+class CertificateSpace(Shop):
+    """With what these tests ask of it."""
 
     def agent(self, name: str = "one", **spec: Any) -> None:
-        self.apply(agent(name, self.namespace, **{"tls": TLS, "auth": {"anonymous": True}, **spec}))
-
-    def get(self, kind: str, name: str) -> dict[str, Any]:
-        found = self.kubectl("get", kind, name, "--ignore-not-found", "--output=json")
-        return json.loads(found) if found else {}
+        super().agent(name, **{"tls": TLS, "auth": {"anonymous": True}, **spec})
 
     def condition(self, kind: str, name: str = "one") -> dict[str, Any]:
         conditions = self.get("agent", name).get("status", {}).get("conditions", [])
@@ -62,18 +49,18 @@ class Shop:
 
 
 @pytest.fixture
-def shop(control_plane: ControlPlane, namespace: str) -> Shop:
-    return Shop(control_plane, namespace)
+def shop(control_plane: ControlPlane, namespace: str) -> CertificateSpace:
+    return CertificateSpace(control_plane, namespace)
 
 
 @pytest.fixture
-def running(shop: Shop, tmp_path: Path) -> Iterator[Operator]:
+def running(shop: CertificateSpace, tmp_path: Path) -> Iterator[Operator]:
     with shop.operator(tmp_path / "log") as started:
         started.ready()
         yield started
 
 
-def test_an_agent_gets_a_certificate_and_whom_it_trusts(shop: Shop, running: Operator):
+def test_an_agent_gets_a_certificate_and_whom_it_trusts(shop: CertificateSpace, running: Operator):
     shop.agent()
     told = shop.becomes("CertificateReady", "Issued")
     assert "Valid until" in told["message"]
@@ -92,7 +79,7 @@ def test_an_agent_gets_a_certificate_and_whom_it_trusts(shop: Shop, running: Ope
     assert "PRIVATE KEY" not in shown
 
 
-def test_a_restart_writes_nothing(shop: Shop, tmp_path: Path):
+def test_a_restart_writes_nothing(shop: CertificateSpace, tmp_path: Path):
     with shop.operator(tmp_path / "one") as first:
         shop.agent()
         shop.agent("two", tls={"mode": "Disabled"})
@@ -106,7 +93,7 @@ def test_a_restart_writes_nothing(shop: Shop, tmp_path: Path):
         assert second.calls() == {}
 
 
-def test_a_certificate_is_renewed_by_a_timer_and_pods_are_left_alone(shop: Shop, running: Operator):
+def test_a_certificate_is_renewed_by_a_timer_and_pods_are_left_alone(shop: CertificateSpace, running: Operator):
     shop.agent(tls={"mode": "Enabled", "duration": "1m"})
     shop.becomes("CertificateReady", "Issued")
     first = shop.leaf()
@@ -119,7 +106,7 @@ def test_a_certificate_is_renewed_by_a_timer_and_pods_are_left_alone(shop: Shop,
     running.idle()
 
 
-def test_authorities_follow_each_other_without_a_gap(shop: Shop, tmp_path: Path):
+def test_authorities_follow_each_other_without_a_gap(shop: CertificateSpace, tmp_path: Path):
     """The next authority reaches every bundle before it signs, and the one before stays until its last leaf ended."""
     seen: list[tuple[frozenset[str], str]] = []
 
@@ -142,7 +129,7 @@ def test_authorities_follow_each_other_without_a_gap(shop: Shop, tmp_path: Path)
     assert any(len(trusted) > 1 for trusted, _ in seen)
 
 
-def test_somebody_elses_secret_is_not_taken(shop: Shop, running: Operator):
+def test_somebody_elses_secret_is_not_taken(shop: CertificateSpace, running: Operator):
     shop.kubectl("create", "secret", "generic", "one-tls", "--from-literal=mine=1")
     shop.agent()
     assert "one-tls" in shop.becomes("Ready", "NameTaken")["message"]
@@ -152,7 +139,7 @@ def test_somebody_elses_secret_is_not_taken(shop: Shop, running: Operator):
     running.idle()
 
 
-def test_from_plain_to_encrypted_and_back(shop: Shop, running: Operator):
+def test_from_plain_to_encrypted_and_back(shop: CertificateSpace, running: Operator):
     shop.agent(tls={"mode": "Disabled"})
     shop.becomes("Ready", "Progressing")
     assert not shop.get("secret", "one-tls")
@@ -165,7 +152,7 @@ def test_from_plain_to_encrypted_and_back(shop: Shop, running: Operator):
     running.idle()
 
 
-def test_peers_are_called_as_they_speak(shop: Shop, running: Operator):
+def test_peers_are_called_as_they_speak(shop: CertificateSpace, running: Operator):
     node = {"name": "ask", "uses": "agent", "with": {"ref": "peer"}}
 
     def url() -> str:
@@ -190,7 +177,7 @@ def test_peers_are_called_as_they_speak(shop: Shop, running: Operator):
     running.idle()
 
 
-def test_cert_manager_is_asked_and_its_secret_used(shop: Shop, running: Operator):
+def test_cert_manager_is_asked_and_its_secret_used(shop: CertificateSpace, running: Operator):
     spec = {"mode": "Enabled", "duration": "24h", "issuerRef": {"name": "house", "kind": "ClusterIssuer"}}
     shop.agent(tls=spec)
     assert "install cert-manager" in shop.becomes("Ready", "CertificateNotIssued")["message"]
@@ -219,7 +206,7 @@ def test_cert_manager_is_asked_and_its_secret_used(shop: Shop, running: Operator
         shop.kubectl("delete", f"--filename={CERTIFICATES}")
 
 
-def issue(shop: Shop, asked: dict[str, Any]) -> None:
+def issue(shop: CertificateSpace, asked: dict[str, Any]) -> None:
     """What cert-manager does: sign, and write the Secret with its own annotations."""
     now = time.time()
     authority = certificates.authority(now, 90_000)
@@ -246,7 +233,7 @@ def issue(shop: Shop, asked: dict[str, Any]) -> None:
     )
 
 
-def test_an_agent_may_have_a_token_reviewed(shop: Shop, running: Operator, tmp_path: Path):
+def test_an_agent_may_have_a_token_reviewed(shop: CertificateSpace, running: Operator, tmp_path: Path):
     shop.agent(auth={"serviceAccounts": {"allow": [f"{shop.namespace}/clerk"]}})
     shop.becomes("CertificateReady", "Issued")
     shop.kubectl("create", "serviceaccount", "clerk")
@@ -262,7 +249,7 @@ def test_an_agent_may_have_a_token_reviewed(shop: Shop, running: Operator, tmp_p
     assert token not in running.log.read_text()
 
 
-def asker(shop: Shop, running: Operator, folder: Path) -> Callable[[str], dict[str, Any]]:
+def asker(shop: CertificateSpace, running: Operator, folder: Path) -> Callable[[str], dict[str, Any]]:
     """Asks as the agent's pods do: with the certificate in its Secret, trusting what its ConfigMap says."""
     data = shop.get("secret", "one-tls")["data"]
     file = folder / "pair.pem"

@@ -11,27 +11,13 @@ import pytest
 
 from cluster.controlplane import ControlPlane
 from integration.operators import Operator, agent, eventually, operator
+from integration.shop import Shop
 
 STATE = {"mongodb": {"uriSecretRef": {"name": "apm-mongodb", "key": "uri"}}}
 
 
-class Shop:
-    """One test's namespace."""
-
-    def __init__(self, plane: ControlPlane, namespace: str) -> None:
-        self.plane = plane
-        self.namespace = namespace
-
-    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        return self.plane.kubectl(f"--namespace={self.namespace}", *arguments, stdin=stdin)
-
-    def apply(self, name: str = "one", **spec: Any) -> None:
-        manifest = json.dumps(agent(name, self.namespace, **spec))
-        self.kubectl("apply", "--server-side", "--force-conflicts", "--filename=-", stdin=manifest)
-
-    def get(self, kind: str, name: str = "one") -> dict[str, Any]:
-        found = self.kubectl("get", kind, name, "--ignore-not-found", "--output=json")
-        return json.loads(found) if found else {}
+class Space(Shop):
+    """With what these tests ask of it."""
 
     def names(self, kind: str) -> list[str]:
         found = self.kubectl("get", kind, "--selector=app.kubernetes.io/managed-by=apm-operator", "--output=name")
@@ -50,21 +36,21 @@ class Shop:
 
 
 @pytest.fixture
-def shop(control_plane: ControlPlane, namespace: str) -> Shop:
-    return Shop(control_plane, namespace)
+def shop(control_plane: ControlPlane, namespace: str) -> Space:
+    return Space(control_plane, namespace)
 
 
 @pytest.fixture
-def running(shop: Shop, tmp_path: Path) -> Iterator[Operator]:
+def running(shop: Space, tmp_path: Path) -> Iterator[Operator]:
     with operator(shop.plane.kubeconfig, shop.namespace, tmp_path / "log") as started:
         started.ready()
         yield started
 
 
 @pytest.fixture
-def made(shop: Shop, running: Operator) -> Operator:
+def made(shop: Space, running: Operator) -> Operator:
     """The operator has made agent `one`."""
-    shop.apply()
+    shop.agent()
     shop.becomes("Progressing")
     return running
 
@@ -73,7 +59,7 @@ def again(check: Callable[[], bool]) -> None:
     eventually("repaired", check)
 
 
-def test_an_agent_gets_its_children_with_one_write_each(shop: Shop, made: Operator):
+def test_an_agent_gets_its_children_with_one_write_each(shop: Space, made: Operator):
     made.idle()
     calls = made.calls()
     # The authority, its first promise, and what it signs for the operator itself.
@@ -94,13 +80,13 @@ def test_an_agent_gets_its_children_with_one_write_each(shop: Shop, made: Operat
     assert status["workflow"].startswith("flowchart")
 
 
-def test_a_log_line_names_the_object_that_it_is_about(shop: Shop, made: Operator):
+def test_a_log_line_names_the_object_that_it_is_about(shop: Space, made: Operator):
     line = next(line for line in made.lines() if line.get("reason") == "Progressing")
     uid = shop.get("agent")["metadata"]["uid"]
     assert (line["namespace"], line["name"], line["uid"]) == (shop.namespace, "one", uid)
 
 
-def test_nothing_is_written_on_the_resource_but_its_status(shop: Shop, made: Operator):
+def test_nothing_is_written_on_the_resource_but_its_status(shop: Space, made: Operator):
     made.idle()
     metadata = json.loads(shop.kubectl("get", "agent", "one", "--output=json", "--show-managed-fields"))["metadata"]
     assert "finalizers" not in metadata
@@ -109,7 +95,7 @@ def test_nothing_is_written_on_the_resource_but_its_status(shop: Shop, made: Ope
     assert [entry["subresource"] for entry in mine] == ["status"]
 
 
-def test_the_pods_pass_pod_security_restricted(shop: Shop, made: Operator):
+def test_the_pods_pass_pod_security_restricted(shop: Space, made: Operator):
     shop.kubectl("label", "namespace", shop.namespace, "pod-security.kubernetes.io/enforce=restricted")
     template = shop.template()
     template["spec"].pop("serviceAccountName")
@@ -119,14 +105,14 @@ def test_the_pods_pass_pod_security_restricted(shop: Shop, made: Operator):
 
 
 @pytest.mark.parametrize("kind", ["serviceaccount", "service", "networkpolicy", "deployment"])
-def test_a_deleted_child_comes_back(shop: Shop, made: Operator, kind: str):
+def test_a_deleted_child_comes_back(shop: Space, made: Operator, kind: str):
     uid = shop.get(kind)["metadata"]["uid"]
     shop.kubectl("delete", kind, "one")
     again(lambda: shop.get(kind).get("metadata", {}).get("uid", uid) != uid)
     made.idle()
 
 
-def test_what_was_edited_by_hand_is_put_right(shop: Shop, made: Operator):
+def test_what_was_edited_by_hand_is_put_right(shop: Space, made: Operator):
     shop.kubectl("set", "image", "deployment/one", "agent=registry.example/evil:9")
     again(lambda: shop.template()["spec"]["containers"][0]["image"] == "registry.example/agent:1")
     shop.kubectl("patch", "service", "one", '--patch={"spec":{"selector":{"apm.valeo-neuroerp.com/agent":"x"}}}')
@@ -135,7 +121,7 @@ def test_what_was_edited_by_hand_is_put_right(shop: Shop, made: Operator):
     assert made.calls()["apply", "Deployment"] == 2
 
 
-def test_what_somebody_adds_is_left_alone(shop: Shop, made: Operator):
+def test_what_somebody_adds_is_left_alone(shop: Space, made: Operator):
     shop.kubectl("annotate", "service", "one", "note=mine")
     shop.kubectl("annotate", "agent", "one", "apm.valeo-neuroerp.com/reconcile-at=1")
     eventually("seen", lambda: shop.get("agent")["status"].get("lastHandledReconcileAt") == "1")
@@ -144,28 +130,28 @@ def test_what_somebody_adds_is_left_alone(shop: Shop, made: Operator):
     assert made.calls()["apply", "Service"] == 1
 
 
-def test_children_follow_the_spec(shop: Shop, made: Operator):
+def test_children_follow_the_spec(shop: Space, made: Operator):
     shop.kubectl("create", "secret", "generic", "apm-mongodb", "--from-literal=uri=mongodb://x")
-    shop.apply(replicas=2, state=STATE)
+    shop.agent(replicas=2, state=STATE)
     eventually("a budget", lambda: shop.names("poddisruptionbudget") == ["one"])
     eventually("two replicas", lambda: shop.get("deployment")["spec"]["replicas"] == 2)
-    shop.apply()
+    shop.agent()
     eventually("no budget", lambda: shop.names("poddisruptionbudget") == [])
     made.idle()
     volumes = {volume["name"] for volume in shop.template()["spec"]["volumes"]}
     assert volumes == {"config", "tmp"}
 
 
-def test_scale_is_a_change_of_the_spec(shop: Shop, made: Operator):
+def test_scale_is_a_change_of_the_spec(shop: Space, made: Operator):
     shop.kubectl("scale", "agent", "one", "--replicas=0")
     eventually("scaled", lambda: shop.get("deployment")["spec"]["replicas"] == 0)
     made.idle()
 
 
-def test_a_wrong_workflow_is_told_and_a_right_one_goes_on(shop: Shop, made: Operator):
+def test_a_wrong_workflow_is_told_and_a_right_one_goes_on(shop: Space, made: Operator):
     before = shop.template()
     node = {"name": "answer", "uses": "model", "next": "nowhere"}
-    shop.apply(workflow={"start": "answer", "nodes": [node]})
+    shop.agent(workflow={"start": "answer", "nodes": [node]})
     shop.becomes("WorkflowInvalid")
     status = shop.get("agent")["status"]
     assert {c["type"]: c["status"] for c in status["conditions"]} == {
@@ -177,14 +163,14 @@ def test_a_wrong_workflow_is_told_and_a_right_one_goes_on(shop: Shop, made: Oper
     assert shop.template() == before
     made.idle()
     calls = made.calls()
-    shop.apply()
+    shop.agent()
     shop.becomes("Progressing")
     made.idle()
     assert made.calls()["patch-status", "AgentDeployment"] == calls["patch-status", "AgentDeployment"] + 1
 
 
-def test_a_secret_is_missed_found_and_its_rotation_rolls_the_pods(shop: Shop, running: Operator):
-    shop.apply(state=STATE)
+def test_a_secret_is_missed_found_and_its_rotation_rolls_the_pods(shop: Space, running: Operator):
+    shop.agent(state=STATE)
     shop.becomes("SecretMissing")
     shop.kubectl("create", "secret", "generic", "apm-mongodb", "--from-literal=other=1")
     eventually("the key is missed", lambda: "has no key uri" in json.dumps(shop.get("agent")["status"]))
@@ -206,9 +192,9 @@ def test_a_secret_is_missed_found_and_its_rotation_rolls_the_pods(shop: Shop, ru
     assert "very-secret" not in shop.kubectl("get", "agent,deployment,configmap,events", "--output=yaml")
 
 
-def test_a_config_map_of_the_environment_is_missed_found_and_its_change_rolls_the_pods(shop: Shop, running: Operator):
+def test_a_config_map_of_the_environment_is_missed_found_and_its_change_rolls_the_pods(shop: Space, running: Operator):
     size = {"name": "SIZE", "valueFrom": {"configMapKeyRef": {"name": "sizes", "key": "main"}}}
-    shop.apply(envFrom=[{"configMapRef": {"name": "common"}}], env=[size])
+    shop.agent(envFrom=[{"configMapRef": {"name": "common"}}], env=[size])
     shop.becomes("ConfigMapMissing")
     shop.kubectl("create", "configmap", "common", "--from-literal=COLOUR=blue")
     shop.kubectl("create", "configmap", "sizes", "--from-literal=other=1")
@@ -222,22 +208,22 @@ def test_a_config_map_of_the_environment_is_missed_found_and_its_change_rolls_th
     running.idle()
 
 
-def test_suspend_leaves_everything_as_it_is(shop: Shop, made: Operator):
-    shop.apply(suspend=True, priorityClassName="other")
+def test_suspend_leaves_everything_as_it_is(shop: Space, made: Operator):
+    shop.agent(suspend=True, priorityClassName="other")
     shop.becomes("Suspended")
     assert "priorityClassName" not in shop.template()["spec"]
     shop.kubectl("delete", "service", "one")
     shop.kubectl("annotate", "agent", "one", "apm.valeo-neuroerp.com/reconcile-at=1")
     eventually("seen", lambda: shop.get("agent")["status"].get("lastHandledReconcileAt") == "1")
     assert shop.get("service") == {}
-    shop.apply()
+    shop.agent()
     eventually("a service again", lambda: shop.get("service"))
     made.idle()
 
 
-def test_somebody_elses_object_is_not_taken_over(shop: Shop, running: Operator):
+def test_somebody_elses_object_is_not_taken_over(shop: Space, running: Operator):
     shop.kubectl("create", "service", "clusterip", "two", "--tcp=80:80")
-    shop.apply("two")
+    shop.agent("two")
     shop.becomes("NameTaken", "two")
     assert shop.get("service", "two")["spec"]["ports"][0]["port"] == 80
     shop.kubectl("delete", "service", "two")
@@ -246,28 +232,28 @@ def test_somebody_elses_object_is_not_taken_over(shop: Shop, running: Operator):
 
 
 @pytest.mark.usefixtures("running")
-def test_a_service_account_of_somebody_else_is_not_taken_over(shop: Shop):
+def test_a_service_account_of_somebody_else_is_not_taken_over(shop: Space):
     """It shares no field with the child, so that nothing but its being there speaks against an apply."""
     shop.kubectl("create", "serviceaccount", "one")
     version = shop.get("serviceaccount")["metadata"]["resourceVersion"]
-    shop.apply()
+    shop.agent()
     shop.becomes("NameTaken")
     assert shop.get("serviceaccount")["metadata"]["resourceVersion"] == version
 
 
-def test_an_owner_taken_out_by_hand_comes_back(shop: Shop, made: Operator):
+def test_an_owner_taken_out_by_hand_comes_back(shop: Space, made: Operator):
     shop.kubectl("patch", "deployment", "one", '--patch={"metadata":{"ownerReferences":null}}', "--type=merge")
     again(lambda: shop.get("deployment")["metadata"].get("ownerReferences"))
     made.idle()
 
 
-def test_a_resource_nested_as_deep_as_can_be_harms_no_other(shop: Shop, running: Operator, tmp_path: Path):
+def test_a_resource_nested_as_deep_as_can_be_harms_no_other(shop: Space, running: Operator, tmp_path: Path):
     text = json.dumps(agent("deep", shop.namespace, affinity=0)).replace(
         '"affinity": 0', '"affinity": {"x": ' + '{"a":' * 9900 + "1" + "}" * 9901
     )
     path = f"/apis/apm.valeo-neuroerp.com/v1alpha1/namespaces/{shop.namespace}/agentdeployments"
     shop.kubectl("create", f"--raw={path}", "--filename=-", stdin=text)
-    shop.apply()
+    shop.agent()
     shop.becomes("Progressing")
     # Python can't read all of it with its usual limit of recursion.
     reason = "--output=jsonpath={.status.conditions[0].reason}"
@@ -277,19 +263,19 @@ def test_a_resource_nested_as_deep_as_can_be_harms_no_other(shop: Shop, running:
         second.idle()
 
 
-def test_a_field_that_kubernetes_does_not_know_is_told(shop: Shop, made: Operator):
-    shop.apply(affinity={"nodeAffinty": {}})
+def test_a_field_that_kubernetes_does_not_know_is_told(shop: Space, made: Operator):
+    shop.agent(affinity={"nodeAffinty": {}})
     shop.becomes("SpecInvalid")
     assert "nodeAffinty" in shop.get("agent")["status"]["conditions"][0]["message"]
     made.idle()
 
 
-def test_a_used_up_quota_is_told(shop: Shop, running: Operator):
+def test_a_used_up_quota_is_told(shop: Space, running: Operator):
     shop.kubectl("create", "quota", "none", "--hard=count/services=0")
     # No quota controller runs here: the test says what it would.
     counted = {"status": {"hard": {"count/services": "0"}, "used": {"count/services": "0"}}}
     shop.kubectl("patch", "quota", "none", "--subresource=status", "--type=merge", f"--patch={json.dumps(counted)}")
-    shop.apply()
+    shop.agent()
     shop.becomes("QuotaExceeded")
     shop.kubectl("delete", "quota", "none")
     shop.becomes("Progressing")
@@ -297,16 +283,16 @@ def test_a_used_up_quota_is_told(shop: Shop, running: Operator):
     running.idle()
 
 
-def test_a_deleted_agent_takes_its_children_with_it(shop: Shop, made: Operator):
+def test_a_deleted_agent_takes_its_children_with_it(shop: Space, made: Operator):
     shop.kubectl("delete", "agent", "one")
     kinds = "serviceaccount,configmap,service,deployment"
     eventually("all gone", lambda: shop.names(kinds) == [])
     made.idle()
 
 
-def test_an_agent_made_again_under_its_name_gets_its_own_children(shop: Shop, made: Operator):
+def test_an_agent_made_again_under_its_name_gets_its_own_children(shop: Space, made: Operator):
     shop.kubectl("delete", "agent", "one", "--wait=true")
-    shop.apply()
+    shop.agent()
     uid = shop.get("agent")["metadata"]["uid"]
 
     def owned() -> bool:

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from cluster.controlplane import ControlPlane
-from integration.operators import Operator, agent, eventually, operator
+from integration.operators import Operator, eventually, operator
+from integration.shop import Shop
 
 ASKING = {"start": "ask", "nodes": [{"name": "ask", "uses": "agent", "with": {"ref": "bar"}}]}
 EVERYTHING = {
@@ -27,25 +28,12 @@ EVERYTHING = {
 }
 
 
-class Shop:
-    """One test's namespace."""
-
-    def __init__(self, plane: ControlPlane, namespace: str) -> None:
-        self.plane = plane
-        self.namespace = namespace
-
-    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        return self.plane.kubectl(f"--namespace={self.namespace}", *arguments, stdin=stdin)
-
-    def apply(self, item: dict[str, Any]) -> None:
-        self.kubectl("apply", "--server-side", "--force-conflicts", "--filename=-", stdin=json.dumps(item))
-
-    def agent(self, name: str, **spec: Any) -> None:
-        self.apply(agent(name, self.namespace, **spec))
+class PolicySpace(Shop):
+    """With what these tests ask of it."""
 
     def policy(self, name: str) -> dict[str, Any]:
-        found = self.kubectl("get", "networkpolicy", name, "--ignore-not-found", "--output=json")
-        return json.loads(found)["spec"] if found else {}
+        spec: dict[str, Any] = self.get("networkpolicy", name).get("spec", {})
+        return spec
 
     def callers(self, name: str) -> list[str]:
         """The agents of its namespace that its policy lets in."""
@@ -64,12 +52,12 @@ class Shop:
 
 
 @pytest.fixture
-def shop(control_plane: ControlPlane, namespace: str) -> Shop:
-    return Shop(control_plane, namespace)
+def shop(control_plane: ControlPlane, namespace: str) -> PolicySpace:
+    return PolicySpace(control_plane, namespace)
 
 
 @pytest.fixture
-def running(shop: Shop, tmp_path: Path) -> Iterator[Operator]:
+def running(shop: PolicySpace, tmp_path: Path) -> Iterator[Operator]:
     with operator(shop.plane.kubeconfig, shop.namespace, tmp_path / "log") as started:
         started.ready()
         yield started
@@ -79,7 +67,7 @@ def policies_written(started: Operator) -> int:
     return started.calls().get(("apply", "NetworkPolicy"), 0)
 
 
-def test_who_begins_and_ceases_to_call_changes_the_callers(shop: Shop, running: Operator):
+def test_who_begins_and_ceases_to_call_changes_the_callers(shop: PolicySpace, running: Operator):
     shop.agent("bar")
     eventually("a policy", lambda: shop.policy("bar"))
     assert shop.callers("bar") == []
@@ -94,7 +82,7 @@ def test_who_begins_and_ceases_to_call_changes_the_callers(shop: Shop, running: 
     running.idle()
 
 
-def test_a_restart_writes_nothing(shop: Shop, running: Operator, tmp_path: Path):
+def test_a_restart_writes_nothing(shop: PolicySpace, running: Operator, tmp_path: Path):
     """Whoever is listed first, its policy is not made before all callers are known."""
     ports = [{"port": 80, "targetPort": "http"}]
     service = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "llm"}}
@@ -114,7 +102,7 @@ def test_a_restart_writes_nothing(shop: Shop, running: Operator, tmp_path: Path)
         assert second.calls() == {}
 
 
-def test_the_api_server_takes_every_rule_as_it_is_written(shop: Shop, running: Operator):
+def test_the_api_server_takes_every_rule_as_it_is_written(shop: PolicySpace, running: Operator):
     """What it writes in another way would be applied in each pass."""
     shop.agent("bar", network=EVERYTHING)
     eventually("a policy", lambda: shop.policy("bar"))
@@ -128,7 +116,7 @@ def test_the_api_server_takes_every_rule_as_it_is_written(shop: Shop, running: O
     running.idle()
 
 
-def test_a_service_is_missed_found_and_followed(shop: Shop, running: Operator):
+def test_a_service_is_missed_found_and_followed(shop: PolicySpace, running: Operator):
     model = {"name": "default", "provider": "openai", "model": "m", "baseURL": "http://llm:8000/v1"}
     shop.agent("desk", models=[model])
     eventually("the Service is missed", lambda: shop.network("desk").get("reason") == "TargetsUnknown")
@@ -148,7 +136,7 @@ def test_a_service_is_missed_found_and_followed(shop: Shop, running: Operator):
     running.idle()
 
 
-def test_a_public_name_is_told_until_the_spec_opens_a_block(shop: Shop, running: Operator):
+def test_a_public_name_is_told_until_the_spec_opens_a_block(shop: PolicySpace, running: Operator):
     model = {"name": "default", "provider": "openai", "model": "m", "baseURL": "https://api.example.com/v1"}
     shop.agent("desk", models=[model])
     eventually("it is told", lambda: shop.network("desk").get("reason") == "TargetsUnknown")

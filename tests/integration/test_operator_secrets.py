@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from integration.operators import Operator, agent, eventually, operator
+from integration.shop import Shop
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,19 +42,8 @@ def told_by(mark: str) -> set[str]:
     return {mark, quote(mark, safe=""), base64.b64encode(raw).decode(), *digests}
 
 
-class Shop:
-    """One test's namespace."""
-
-    def __init__(self, plane: ControlPlane, namespace: str) -> None:
-        self.plane = plane
-        self.namespace = namespace
-
-    def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
-        return self.plane.kubectl(f"--namespace={self.namespace}", *arguments, stdin=stdin)
-
-    def apply(self, *items: dict[str, Any]) -> None:
-        stdin = json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
-        self.kubectl("apply", "--server-side", "--force-conflicts", "--filename=-", stdin=stdin)
+class SecretSpace(Shop):
+    """With what these tests ask of it."""
 
     def objects(self) -> Iterator[tuple[str, str]]:
         """All objects but the Secrets."""
@@ -63,8 +53,8 @@ class Shop:
 
 
 @pytest.fixture
-def shop(control_plane: ControlPlane, namespace: str) -> Shop:
-    shop = Shop(control_plane, namespace)
+def shop(control_plane: ControlPlane, namespace: str) -> SecretSpace:
+    shop = SecretSpace(control_plane, namespace)
     shop.apply(
         secret("llm", {"key": "marked-key-2"}),
         secret("crm", {"token": "marked-token-3"}),
@@ -99,7 +89,7 @@ def spec(database: str, key: str = "key") -> dict[str, Any]:
     }
 
 
-def settled(shop: Shop, started: Operator) -> None:
+def settled(shop: SecretSpace, started: Operator) -> None:
     """Wait until every agent was looked at."""
 
     def looked_at() -> bool:
@@ -110,12 +100,12 @@ def settled(shop: Shop, started: Operator) -> None:
     started.idle()
 
 
-def annotations(shop: Shop) -> str:
+def annotations(shop: SecretSpace) -> str:
     """Those of the pods of the agent `good`, by which they are rolled."""
     return shop.kubectl("get", "deployment", "good", "--output=jsonpath={.spec.template.metadata.annotations}")
 
 
-def test_nothing_of_a_secret_is_told(shop: Shop, tmp_path: Path):
+def test_nothing_of_a_secret_is_told(shop: SecretSpace, tmp_path: Path):
     with operator(shop.plane.kubeconfig, shop.namespace, tmp_path / "log", APM_LOG_LEVEL="DEBUG") as started:
         settled(shop, started)
         before = annotations(shop)
