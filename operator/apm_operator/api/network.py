@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, WithJsonSchema, model_validator
@@ -11,9 +11,19 @@ from agent_runtime.spec.base import SpecModel
 from agent_runtime.spec.scalars import ObjectName
 from apm_operator.api.scheduling import LabelSelector
 
-WIDEST = {4: 8, 6: 7}
-"""Shortest prefix, by IP version, of what can be a private network: 10.0.0.0/8 and fc00::/7. A shorter one takes in
-parts of the internet, and two of them (0.0.0.0/1, 128.0.0.0/1) all of it."""
+METADATA = (
+    *("100.100.100.200/32", "168.63.129.16/32", "192.0.0.192/32"),  # Alibaba Cloud, Azure, Oracle Cloud
+    *("fd00:ec2::254/128", "fd20:ce::254/128"),  # AWS, Google Cloud
+)
+"""Services of clouds for their machines, such as those that give out credentials, that are not link-local."""
+
+WIDEST_IPV4, WIDEST_PRIVATE_IPV6, WIDEST_IPV6, WIDEST_NAT64 = 8, 7, 16, 104
+"""Shortest prefixes of what may be opened without `allowInternet`. 10.0.0.0/8 and fc00::/7 are private networks; two
+blocks of a shorter one (0.0.0.0/1, 128.0.0.0/1) are all of the internet. Public IPv6 addresses are given out in six
+blocks of a /12 or so, and behind an address of NAT64 stands one of IPv4."""
+_PRIVATE_IPV6 = IPv6Network("fc00::/7")
+_NAT64 = IPv6Network("64:ff9b::/32")
+_MAPPED = IPv6Network("::ffff:0:0/96")
 
 _NUMBER = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"  # 1 to 65535
 _PORT_PATTERN = f"^{_NUMBER}(/(TCP|UDP|SCTP))?$"
@@ -24,8 +34,22 @@ def _text(value: object) -> object:
 
 
 def _network(text: str) -> str:
-    ip_network(text)
+    block = ip_network(text)
+    # Network plugins in Go take ::ffff:0:0/96 for 0.0.0.0/0, so that its prefix says nothing.
+    if isinstance(block, IPv6Network) and block.overlaps(_MAPPED) and block.prefixlen >= _MAPPED.prefixlen:
+        raise ValueError(f"{text} stands for IPv4 addresses: write it as a block of IPv4")
     return text
+
+
+def is_wide(block: IPv4Network | IPv6Network) -> bool:
+    """Whether a block takes in more than a private network, or one party's part of the internet, can have."""
+    if isinstance(block, IPv4Network):
+        return block.prefixlen < WIDEST_IPV4
+    if block.overlaps(_NAT64):
+        return block.prefixlen < WIDEST_NAT64
+    if block.overlaps(_MAPPED):
+        return True
+    return block.prefixlen < (WIDEST_PRIVATE_IPV6 if block.subnet_of(_PRIVATE_IPV6) else WIDEST_IPV6)
 
 
 Cidr = Annotated[
@@ -119,7 +143,6 @@ class Network(SpecModel):
         if self.allow_internet:
             return self
         for peer in (*self.ingress_from, *self.egress_to):
-            block = ip_network(peer.cidr) if peer.cidr is not None else None
-            if block is not None and block.prefixlen < WIDEST[block.version]:
+            if peer.cidr is not None and is_wide(ip_network(peer.cidr)):
                 raise ValueError(f"{peer.cidr} takes in public addresses: set `allowInternet: true` or name less")
         return self

@@ -15,7 +15,14 @@ from agent_runtime.spec.scalars import END, NOT_ZERO
 from apm_operator.api.agentdeployment import AgentDeploymentSpec
 from apm_operator.api.env import EnvFrom, EnvSource, EnvVar
 from apm_operator.api.group import RESERVED_ENV_NAMES, RESERVED_ENV_PREFIX, RESERVED_KEY_PREFIXES
-from apm_operator.api.network import WIDEST, Network, NetworkPeer
+from apm_operator.api.network import (
+    WIDEST_IPV4,
+    WIDEST_IPV6,
+    WIDEST_NAT64,
+    WIDEST_PRIVATE_IPV6,
+    Network,
+    NetworkPeer,
+)
 from apm_operator.api.permissions import LIMITS, Permission
 from apm_operator.api.pods import PodMetadata, Resources
 from apm_operator.api.tls import LONGEST_LIFE, SHORTEST_ISSUED_LIFE, SHORTEST_LIFE, Tls
@@ -55,12 +62,15 @@ def _request_within_limit(resource: str) -> Rule:
 
 
 def _no_wide_block(field: str) -> Rule:
-    shortest = f"(peer.cidr.contains(':') ? {WIDEST[6]} : {WIDEST[4]})"
+    shortest = (
+        f"(!peer.cidr.contains(':') ? {WIDEST_IPV4} : peer.cidr.lowerAscii().matches('^f[cd]') ? {WIDEST_PRIVATE_IPV6} "
+        f": peer.cidr.lowerAscii().startsWith('64:ff9b:') ? {WIDEST_NAT64} : {WIDEST_IPV6})"
+    )
     return Rule(
         f"self.allowInternet || !has(self.{field}) || "
         f"self.{field}.all(peer, !has(peer.cidr) || int(peer.cidr.split('/')[1]) >= {shortest})",
         f"a `cidr` in `{field}` takes in public addresses: set `allowInternet: true`, or name a smaller block "
-        f"(IPv4 from /{WIDEST[4]}, IPv6 from /{WIDEST[6]})",
+        f"(IPv4 from /{WIDEST_IPV4}; IPv6 from /{WIDEST_IPV6}, private ones from /{WIDEST_PRIVATE_IPV6})",
     )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_network
+from ipaddress import IPv6Network, ip_network
 from typing import Any, Literal
 
+from apm_operator.api import network as api
 from apm_operator.kinds import AGENT_LABEL
 
 Body = Mapping[str, Any]
@@ -69,9 +70,10 @@ def blocks(policies: Iterable[Body]) -> Iterator[Body]:
 
 
 def is_wide(block: Body) -> bool:
-    """Whether a block takes in more than a private network can have: 10.0.0.0/8, fc00::/7."""
+    """Whether a block takes in more than may be opened without `allowInternet`."""
     network = ip_network(str(block["cidr"]), strict=False)
-    return network.prefixlen < (8 if network.version == 4 else 7)  # noqa: PLR2004
+    mapped = isinstance(network, IPv6Network) and network.network_address.ipv4_mapped is not None
+    return mapped or api.is_wide(network)
 
 
 def _of_policy(policy: Body, direction: Direction) -> Iterator[Way]:

@@ -19,10 +19,12 @@ if TYPE_CHECKING:
 Rule = dict[str, Any]
 Peer = dict[str, Any]
 
-# RFC 6890 and its successors: private, link-local (where clouds keep their metadata services), shared, multicast.
+# RFC 6890 and its successors: private, link-local (where clouds keep their metadata services), shared, multicast. And
+# the address, public as it looks, at which Azure gives its machines their secrets.
 _NOT_PUBLIC = (
     *("0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12"),
     *("192.0.0.0/24", "192.168.0.0/16", "198.18.0.0/15", "224.0.0.0/3"),
+    "168.63.129.16/32",
 )
 # All public addresses of IPv6 lie in 2000::/3.
 _INTERNET: list[Peer] = [

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
+
+from apm_operator.api.network import METADATA
 
 if TYPE_CHECKING:
     from apm_operator.api.agentdeployment import AgentDeploymentSpec
@@ -98,24 +100,35 @@ def _host_and_port(text: str) -> tuple[str, int]:
 def address(host: str) -> str | None:
     """The block that holds just this address; None where `host` is a name."""
     try:
-        found = ip_address(host)
+        found = _address(host)
     except ValueError:
         return None
     return f"{found}/{found.max_prefixlen}"
 
 
 def is_ordinary(host: str) -> bool:
-    """Whether an address is neither link-local, where clouds keep their metadata services, nor multicast, nor none."""
-    found = ip_address(host)
-    return not (found.is_link_local or found.is_multicast or found.is_unspecified)
+    """Whether an address is neither one of a cloud's metadata services, which may be link-local, nor multicast."""
+    found = _address(host)
+    metadata = any(found in ip_network(block) for block in METADATA)
+    return not (metadata or found.is_link_local or found.is_multicast or found.is_unspecified)
 
 
 def is_loopback(host: str) -> bool:
     """Whether a host is the pod itself, which no policy concerns."""
     try:
-        return ip_address(host).is_loopback
+        return _address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def _address(host: str) -> IPv4Address | IPv6Address:
+    """An address; of an IPv6 address that stands for one of IPv4, that one: it is where connections go.
+
+    Raises:
+        ValueError: it is a name.
+    """
+    found = ip_address(host)
+    return (found.ipv4_mapped or found) if isinstance(found, IPv6Address) else found
 
 
 def services(host: str, namespace: str) -> tuple[ServiceName, ...]:

@@ -18,6 +18,11 @@ from apm_operator.api.network import Network
         ({"cidr": "0.0.0.0/0"}, "allowInternet"),
         ({"cidr": "128.0.0.0/1"}, "allowInternet"),
         ({"cidr": "::/0"}, "allowInternet"),
+        ({"cidr": "::/16"}, "allowInternet"),
+        ({"cidr": "2600::/12"}, "allowInternet"),
+        ({"cidr": "64:ff9b::/96"}, "allowInternet"),
+        ({"cidr": "::ffff:0:0/96"}, "block of IPv4"),
+        ({"cidr": "::ffff:10.0.0.0/104"}, "block of IPv4"),
         ({"cidr": "10.0.0.0/8", "ports": [0]}, "ports"),
         ({"cidr": "10.0.0.0/8", "ports": [True]}, "ports"),
         ({"cidr": "10.0.0.0/8", "ports": ["443/HTTP"]}, "ports"),
@@ -36,3 +41,8 @@ def test_numbers_and_texts_are_ports():
 
 def test_the_internet_is_opened_on_purpose():
     assert Network.model_validate({"allowInternet": True, "egressTo": [{"cidr": "0.0.0.0/0"}]})
+
+
+@pytest.mark.parametrize("block", ["10.0.0.0/8", "fc00::/7", "fd00::/8", "2001:db8::/32", "64:ff9b::a00:0/104"])
+def test_private_networks_and_those_of_one_party_need_no_internet(block: str):
+    assert Network.model_validate({"egressTo": [{"cidr": block}]})

@@ -37,13 +37,22 @@ def test_an_address_becomes_a_block_and_the_pod_itself_nothing():
     assert resolve("localhost") == Reach()
 
 
-@pytest.mark.parametrize("host", ["169.254.169.254", "fe80::1", "224.0.0.1", "0.0.0.0"])  # noqa: S104
+@pytest.mark.parametrize(
+    "host",
+    ["169.254.169.254", "fe80::1", "224.0.0.1", "0.0.0.0", "168.63.129.16", "100.100.100.200", "fd00:ec2::254"],  # noqa: S104
+)
 def test_a_url_alone_opens_no_special_address(host: str):
     reached = resolve(host, 80)
     assert reached.targets == ()
     assert "on purpose" in reached.unknown[0]
     block = f"{host}/128" if ":" in host else f"{host}/32"
     assert resolve(host, 80, egressTo=[{"cidr": block}]) == Reach()
+
+
+@pytest.mark.parametrize("host", ["::ffff:169.254.169.254", "::ffff:a9fe:a9fe"])
+def test_nor_does_one_that_hides_it_in_ipv6(host: str):
+    assert resolve(host, 80).targets == ()
+    assert resolve("::ffff:192.0.2.7") == resolve("192.0.2.7")
 
 
 @pytest.mark.parametrize(
