@@ -14,7 +14,8 @@ from typing import Any
 
 from cel_expr_python import cel
 
-from agent_runtime.spec.evaluator import EVALUATOR, EvaluationError
+from agent_runtime.spec.confined import ConfinedError
+from agent_runtime.spec.evaluator import EVALUATOR
 from agent_runtime.spec.size import exceeds
 
 WORKFLOW_VARIABLES = ("state",)
@@ -78,8 +79,8 @@ class Expression:
         if self.light and not exceeds(needed, _LITTLE):
             return self.evaluate_here(variables)
         try:
-            return EVALUATOR.evaluate(self.text, self.variables, needed)
-        except EvaluationError as error:
+            return EVALUATOR.ask([self.text, self.variables, needed])
+        except ConfinedError as error:
             reason = str(error).removeprefix(_failed(self.text))
             raise ExpressionError(f"{_failed(self.text)}{reason}") from None
 

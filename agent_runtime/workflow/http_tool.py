@@ -7,23 +7,22 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, urlencode
+from urllib.parse import parse_qsl, quote, urlencode
 
 from agent_runtime import outbound, plain
-from agent_runtime.errors import CallError, CallErrorKind, ConfigError
+from agent_runtime.errors import CallError, CallErrorKind
 from agent_runtime.spec.scalars import seconds
+from agent_runtime.workflow.json_schema import Schema
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import httpx
-    from jsonschema.protocols import Validator
 
     from agent_runtime.outbound import Secrets
     from agent_runtime.spec.tool import ToolSpec
 
 _HOLE = re.compile(r"\{([^{}]*)\}")
-_QUOTED = 300
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class HTTPToolCaller:
 
     def __post_init__(self) -> None:
         """Raises ConfigError if the tool's parameters are no valid JSON Schema."""
-        _ = self._validator
+        _ = self._schema
 
     async def call(self, arguments: Mapping[str, Any], key: str) -> Any:
         """The service's answer: parsed where it is JSON, else text.
@@ -46,11 +45,12 @@ class HTTPToolCaller:
         Raises:
             CallError: The arguments don't fit the tool's schema (`Refused`, nothing was sent), or the call failed.
         """
-        self._check(arguments)
+        await self._check(arguments)
         tool = self.spec.http
         url, rest = self._address(dict(arguments))
         has_body = tool.method not in {"GET", "DELETE"}
         if rest and not has_body:
+            self._refuse_taken(rest)
             query = urlencode({name: _text(value) for name, value in rest.items()})
             url += ("&" if "?" in url else "?") + query
         headers = {**tool.headers, **outbound.baggage.get().headers, "idempotency-key": key}
@@ -81,16 +81,24 @@ class HTTPToolCaller:
             return answer.decode("utf-8", errors="replace")
 
     @cached_property
-    def _validator(self) -> Validator:
-        return validator(self.spec.parameters, f"tool {self.spec.name}")
+    def _schema(self) -> Schema:
+        return Schema.read(self.spec.parameters, f"tool {self.spec.name}")
 
-    def _check(self, arguments: Mapping[str, Any]) -> None:
+    async def _check(self, arguments: Mapping[str, Any]) -> None:
         if not _sendable(arguments):
             raise CallError(
                 CallErrorKind.REFUSED, f"the arguments of tool {self.spec.name} hold text that is no Unicode"
             )
-        if problem := mismatch(self._validator, dict(arguments)):
+        if problem := await self._schema.mismatch(dict(arguments)):
             raise CallError(CallErrorKind.REFUSED, f"the arguments of tool {self.spec.name} don't fit: {problem}")
+
+    def _refuse_taken(self, arguments: Mapping[str, Any]) -> None:
+        """An argument with the name of a parameter that the URL sets would be another value for it."""
+        set_already = {name for name, _ in parse_qsl(self.spec.http.url.partition("?")[2], keep_blank_values=True)}
+        if taken := sorted(set_already.intersection(arguments)):
+            raise CallError(
+                CallErrorKind.REFUSED, f"the argument {taken[0]} of tool {self.spec.name} is set by the tool's address"
+            )
 
     def _address(self, arguments: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         used = set()
@@ -114,34 +122,6 @@ class HTTPToolCaller:
             segments.append(filled)
         url = "/".join(segments) + mark + _HOLE.sub(value, query)
         return url, {name: given for name, given in arguments.items() if name not in used}
-
-
-def validator(schema: Mapping[str, Any], what: str) -> Validator:
-    """A validator that never fetches a `$ref` from the network.
-
-    Raises:
-        ConfigError: `schema` is no valid JSON Schema.
-    """
-    from jsonschema import Draft202012Validator, SchemaError  # noqa: PLC0415 - loaded only where a schema is used
-    from referencing import Registry  # noqa: PLC0415 - likewise
-
-    try:
-        Draft202012Validator.check_schema(schema)
-    except SchemaError as error:
-        raise ConfigError(f"the JSON Schema of {what} is not valid: {error.message}") from error
-    return Draft202012Validator(schema, registry=Registry())
-
-
-def mismatch(checker: Validator, value: Any, *, quote_value: bool = True) -> str | None:
-    """Where and why a value does not fit, or None. Told without the value, it may go into logs."""
-    error = next(iter(checker.iter_errors(value)), None)
-    if error is None:
-        return None
-    where = ".".join(str(part) for part in error.absolute_path)
-    message = error.message if quote_value else f"it breaks the schema's `{error.validator}`"
-    if len(message) > _QUOTED:
-        message = f"{message[:_QUOTED]}..."
-    return f"{where}: {message}" if where else message
 
 
 def _sendable(arguments: Mapping[str, Any]) -> bool:

@@ -22,7 +22,7 @@ from agent_runtime.spec.edge import Handoff
 from agent_runtime.spec.expression import Expression
 from agent_runtime.spec.template import Template, as_text
 from agent_runtime.workflow.edges import target
-from agent_runtime.workflow.http_tool import mismatch, validator
+from agent_runtime.workflow.json_schema import Schema
 from agent_runtime.workflow.parts import idempotency_key
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def build(node: ModelNode, parts: Parts) -> NodeFunction:
     params = node.with_
     prompt = Template.compile(params.prompt)
     question = Expression.compile(params.input) if params.input else None
-    checker = validator(params.output, f"node {node.name}") if params.output is not None else None
+    schema = Schema.read(params.output, f"node {node.name}") if params.output is not None else None
     talk = _Talk.of(node, parts)
 
     async def run(state: dict[str, Any]) -> dict[str, Any] | Command[Any]:
@@ -56,7 +56,7 @@ def build(node: ModelNode, parts: Parts) -> NodeFunction:
         else:
             messages += convert_to_messages(state.get("messages") or [])
         added = await talk.run(messages)
-        update = parts.update(_kept(added, node.name, params.save, checker))
+        update = parts.update(await _kept(added, node.name, params.save, schema))
         if not isinstance(node.next, Handoff):
             return update
         return Command(update=update, goto=target(talk.handed_over_to(added) or node.next.otherwise))
@@ -160,15 +160,15 @@ def _failure(identifier: str | None, reason: str) -> ToolMessage:
     return ToolMessage(f"Error: {reason}", tool_call_id=identifier or "", status="error")
 
 
-def _kept(added: list[BaseMessage], name: str, save: str | None, checker: Any) -> dict[str, Any]:
+async def _kept(added: list[BaseMessage], name: str, save: str | None, schema: Schema | None) -> dict[str, Any]:
     answers = [message for message in added if isinstance(message, AIMessage)]
     text = str(answers[-1].text)
     value: Any = text
-    if checker is not None:
+    if schema is not None:
         try:
             value = plain.parse(text)
         except ValueError:
             raise CallError(CallErrorKind.BAD_ANSWER, f"the model of node `{name}` answered no JSON") from None
-        if problem := mismatch(checker, value, quote_value=False):
+        if problem := await schema.mismatch(value, quote_value=False):
             raise CallError(CallErrorKind.BAD_ANSWER, f"the answer at node `{name}` does not fit `output`: {problem}")
     return {save: value} if save else {"messages": added}

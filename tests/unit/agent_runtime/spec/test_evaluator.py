@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import resource
 import time
-from pathlib import Path
 
 import pytest
 
-from agent_runtime.spec.evaluator import EVALUATOR, EvaluationError, Evaluator
 from agent_runtime.spec.expression import Expression, ExpressionError
 
 NUMBERS = list(range(9_000))
@@ -83,51 +79,3 @@ def test_an_error_is_told_once():
 def test_a_value_that_is_no_json_is_refused():
     with pytest.raises(ExpressionError, match="not plain"):
         Expression.compile("[1].map(i, b'x')").evaluate(state={})
-
-
-def test_it_knows_nothing_of_the_environment(monkeypatch):
-    monkeypatch.setenv("A_SECRET", "marked-secret")
-    evaluator = Evaluator()
-    try:
-        assert evaluator.evaluate("[1].map(x, x)", (), {}) == [1]
-        assert evaluator._process is not None
-        assert b"marked-secret" not in Path(f"/proc/{evaluator._process.pid}/environ").read_bytes()
-    finally:
-        evaluator.close()
-
-
-def test_a_helper_that_died_is_replaced():
-    evaluator = Evaluator()
-    try:
-        evaluator.evaluate("[1].map(x, x)", (), {})
-        assert evaluator._process is not None
-        evaluator._process.kill()
-        evaluator._process.wait()
-        with pytest.raises(EvaluationError):
-            evaluator.evaluate("[1].map(x, x)", (), {})
-        assert evaluator.evaluate("[1].map(x, x)", (), {}) == [1]
-    finally:
-        evaluator.close()
-
-
-def test_it_leaves_no_process():
-    EVALUATOR.evaluate("[1].map(x, x)", (), {})
-    assert EVALUATOR._process is not None
-    pid = EVALUATOR._process.pid
-    EVALUATOR.close()
-    with pytest.raises(ProcessLookupError):
-        os.kill(pid, 0)
-
-
-def test_it_works_with_many_open_files():
-    most = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    if most < 1200:
-        pytest.skip("this process may not have as many files as a pod")
-    held = [os.dup(0) for _ in range(1100)]
-    evaluator = Evaluator()
-    try:
-        assert evaluator.evaluate("[1].map(x, x)", (), {}) == [1]
-    finally:
-        evaluator.close()
-        for file in held:
-            os.close(file)

@@ -9,7 +9,7 @@ import pytest
 from agent_runtime import outbound
 from agent_runtime.errors import CallError, CallErrorKind, ConfigError
 from agent_runtime.spec.tool import ToolSpec
-from agent_runtime.workflow.http_tool import HTTPToolCaller, validator
+from agent_runtime.workflow.http_tool import HTTPToolCaller
 from fakes.tool_server import tool_server
 
 NUMBER = {"type": "object", "properties": {"number": {"type": "string"}}, "required": ["number"]}
@@ -87,9 +87,15 @@ async def test_too_large_an_answer_is_refused(http, monkeypatch):
     assert caught.value.kind == CallErrorKind.BAD_ANSWER
 
 
-def test_a_wrong_schema_is_a_config_error():
-    with pytest.raises(ConfigError, match="the JSON Schema of it is not valid"):
-        validator({"type": "nonsense"}, "it")
+@pytest.mark.parametrize("method", ["GET", "DELETE"])
+async def test_an_argument_sets_nothing_that_the_address_sets(http, method):
+    async with tool_server() as service:
+        caller = tool(http, f"{service.url}/orders?tenant=5&number={{number}}", method=method)
+        with pytest.raises(CallError, match="the argument tenant of tool lookup is set by the tool's address"):
+            await caller.call({"number": "7", "tenant": "6"}, "k")
+        assert service.calls == []
+        await caller.call({"number": "7", "page": "2"}, "k")
+    assert service.calls[0].query == "tenant=5&number=7&page=2"
 
 
 @pytest.mark.parametrize("arguments", [{"a": ".", "b": "."}, {"a": "", "b": ""}, {"a": "", "b": "."}])
