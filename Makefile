@@ -75,6 +75,7 @@ lint: venv ## style, types, import rules, generated files, manifests
 lock: venv ## make the locks in requirements/ anew from pyproject.toml
 	@$(COMPILE) pyproject.toml --extra operator --output-file requirements/operator.txt
 	@$(COMPILE) pyproject.toml --extra runtime --output-file requirements/runtime.txt
+	@$(COMPILE) pyproject.toml --extra backup --output-file requirements/backup.txt
 	@$(COMPILE) --group sbom --output-file requirements/sbom.txt
 	@$(COMPILE) pyproject.toml --all-extras --group dev --output-file requirements/dev.txt
 

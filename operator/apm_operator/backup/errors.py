@@ -1,0 +1,105 @@
+"""Everything that a backup Job raises; the class decides the reason that the operator shows.
+
+BackupError
+  +- ConfigError        the Job's configuration or command line is wrong
+  +- SourceError        MongoDB can't be reached, or does not have what is to be dumped
+  +- ToolFailed         mongodump or mongorestore ended with an error, or lied about its success
+  +- StorageError       the storage can't be reached, or refuses
+  |    +- StorageFull
+  |    +- Exists        something of that name is there already
+  |    +- Missing       nothing of that name is there
+  +- Damaged            stored bytes are not what was written
+  +- KeyMissing         the backup is encrypted and none of the identities opens it
+  +- LeaseLost          another Job may be at work on the same database or storage by now
+  +- LeaseBusy          it was held by others for as long as this Job may wait
+  +- TargetNotEmpty     a Restore without `mode: Replace` would have to overwrite
+  +- Differs            what was restored is not what the manifest says
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class BackupError(Exception):
+    """Base of all errors of this package; the message says what to do."""
+
+    reason: ClassVar[str] = "Failed"
+
+
+class ConfigError(BackupError):
+    """The Job's configuration or command line is wrong."""
+
+    reason = "ConfigInvalid"
+
+
+class SourceError(BackupError):
+    """MongoDB can't be reached, or does not have what is to be dumped."""
+
+    reason = "SourceUnavailable"
+
+
+class ToolFailed(BackupError):
+    """mongodump or mongorestore failed; the message holds the end of what it said, without secrets."""
+
+    reason = "ToolFailed"
+
+
+class StorageError(BackupError):
+    """The storage can't be reached, or refuses."""
+
+    reason = "StorageUnavailable"
+
+
+class StorageFull(StorageError):
+    """No space is left."""
+
+    reason = "StorageFull"
+
+
+class Exists(StorageError):
+    """Something of that name is there already, and nothing is ever overwritten."""
+
+    reason = "NameTaken"
+
+
+class Missing(StorageError):
+    """Nothing of that name is there."""
+
+    reason = "BackupMissing"
+
+
+class Damaged(BackupError):
+    """Stored bytes are not what was written."""
+
+    reason = "Damaged"
+
+
+class KeyMissing(BackupError):
+    """The backup is encrypted, and none of the identities at hand opens it."""
+
+    reason = "KeyMissing"
+
+
+class LeaseLost(BackupError):
+    """Another Job may be at work on the same database or storage by now."""
+
+    reason = "LeaseLost"
+
+
+class LeaseBusy(BackupError):
+    """The Lease was held by others for as long as this Job may wait."""
+
+    reason = "LeaseBusy"
+
+
+class TargetNotEmpty(BackupError):
+    """A Restore without `mode: Replace` would have to overwrite."""
+
+    reason = "TargetNotEmpty"
+
+
+class Differs(BackupError):
+    """What was restored is not what the manifest says."""
+
+    reason = "RestoreDiffers"

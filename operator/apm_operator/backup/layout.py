@@ -1,0 +1,23 @@
+"""Names of what lies in a storage: `NAME.archive.gz[.age]`, `NAME.manifest.json`, `NAME.verdict.json`."""
+
+from __future__ import annotations
+
+MANIFEST = ".manifest.json"
+VERDICT = ".verdict.json"
+ARCHIVE = ".archive.gz"
+PARTIAL = ".partial"
+
+
+def data_key(name: str, *, encrypted: bool) -> str:
+    """Where the data of a backup lie."""
+    return f"{name}{ARCHIVE}{'.age' if encrypted else ''}"
+
+
+def manifest_key(name: str) -> str:
+    """Where its commit record lies."""
+    return name + MANIFEST
+
+
+def verdict_key(name: str) -> str:
+    """Where the newest verdict on it lies."""
+    return name + VERDICT

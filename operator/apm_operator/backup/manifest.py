@@ -1,0 +1,78 @@
+"""The commit record of a backup: a backup without it does not exist."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from apm_operator.backup.base import Model
+
+
+class Namespace(Model):
+    """A collection (or view, or time series) as it was dumped.
+
+    Attributes:
+        documents: how many the archive holds.
+        size: bytes of BSON.
+        crc64: CRC-64/XZ of all its documents, hexadecimal, as the archive says at the namespace's end.
+        options: as listCollections gave them (canonical extended JSON).
+        indexes: likewise, without the one of `_id`.
+    """
+
+    database: str
+    collection: str
+    type: str = "collection"
+    documents: int
+    size: int
+    crc64: str
+    options: dict[str, Any] = Field(default_factory=dict)
+    indexes: tuple[dict[str, Any], ...] = ()
+
+
+class Manifest(Model):
+    """What a backup holds, and how to tell that it is whole.
+
+    Attributes:
+        data: key of the data beside the manifest.
+        size: bytes of the stored data.
+        sha256: hexadecimal, of the stored data.
+        archive_size: bytes of mongodump's archive before compression.
+        recipients: age's public keys that it was encrypted for.
+    """
+
+    format: Literal["apm.valeo-neuroerp.com/backup/v1"] = "apm.valeo-neuroerp.com/backup/v1"
+    name: str
+    namespace: str
+    policy: str
+    started: datetime
+    finished: datetime
+    server_version: str
+    tool_version: str
+    oplog: bool
+    data: str
+    size: int
+    sha256: str
+    archive_size: int
+    compression: Literal["gzip"] = "gzip"
+    encryption: Literal["age"] | None = None
+    recipients: tuple[str, ...] = ()
+    namespaces: tuple[Namespace, ...]
+
+    @property
+    def documents(self) -> int:
+        """Of all namespaces."""
+        return sum(each.documents for each in self.namespaces)
+
+
+class Verdict(Model):
+    """What a restore test, or a later verification, has found; kept beside the manifest."""
+
+    name: str
+    at: datetime
+    restored: bool
+    """Whether it was restored into scratch databases, or only read."""
+    good: bool
+    reason: str = ""
+    message: str = ""
