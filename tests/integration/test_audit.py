@@ -8,15 +8,21 @@ import os
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
+from agent_runtime.spec.identity import agent_uri
+from apm_operator.kinds import NETWORK_POLICIES
 from apm_operator.pki import certificates
 from apm_operator.pki.certificates import Subject
+from apm_operator.queue import Key
 from cluster.settings import REPOSITORY
+from fakes.applied import as_applied
+from integration.operators import eventually, operator
 
 if TYPE_CHECKING:
     from cluster.controlplane import ControlPlane
@@ -61,16 +67,18 @@ def policy(name: str) -> dict[str, Any]:
         "spec": {
             "podSelector": {"matchLabels": {AGENT_LABEL: name}},
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": [{"from": [front], "ports": [{"port": 8443}]}],
+            "ingress": [{"from": [front], "ports": [{"port": 8443, "protocol": "TCP"}]}],
             "egress": [{"to": [{"ipBlock": {"cidr": "10.96.0.10/32"}}], "ports": [{"port": 53, "protocol": "UDP"}]}],
         },
     }
 
 
-def tls(name: str) -> dict[str, Any]:
+def tls(namespace: str, name: str) -> dict[str, Any]:
     """A Secret with a certificate of ninety days."""
     now = time.time()
-    pair = certificates.sign(certificates.authority(now, 900 * DAY), Subject("spiffe://x", (name,)), now, 90 * DAY)
+    pair = certificates.sign(
+        certificates.authority(now, 900 * DAY), Subject(agent_uri(namespace, name), (name,)), now, 90 * DAY
+    )
     data = {"tls.crt": pair.certificate, "tls.key": pair.key}
     return {
         "apiVersion": "v1",
@@ -91,7 +99,11 @@ def clerk(control_plane: ControlPlane, namespace: str) -> str:
         "metadata": {"name": "clerk-trust"},
         "data": {"callers.json": json.dumps({"agents": [f"{namespace}/front"]})},
     }
-    create(control_plane, namespace, agent("clerk"), policy("clerk"), tls("clerk"), trust)
+    create(control_plane, namespace, agent("clerk"), tls(namespace, "clerk"), trust)
+    uid = control_plane.kubectl(
+        "get", "agent", "clerk", f"--namespace={namespace}", "--output=jsonpath={.metadata.uid}"
+    )
+    create(control_plane, namespace, as_applied(NETWORK_POLICIES, policy("clerk"), Key(namespace, "clerk"), uid))
     return namespace
 
 
@@ -119,6 +131,32 @@ def test_a_deviation_fails_until_it_is_accepted(control_plane, clerk):
     told = audit(control_plane.kubeconfig, "--namespace", clerk)
     assert told.returncode == 0
     assert "(accepted: until the move)" in told.stdout
+
+
+def test_what_the_operator_wrote_is_known_until_somebody_changes_it(control_plane, namespace, tmp_path):
+    control_plane.kubectl("label", "namespace", namespace, RESTRICTED)
+    rule = {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["menu"], "verbs": ["get"]}
+    clerk = agent("clerk")
+    network = {
+        "ingressFrom": [{"podSelector": {"matchLabels": {"app": "shop"}}}],
+        "egressTo": [{"cidr": "192.0.2.0/24"}],
+    }
+    clerk["spec"] |= {"permissions": [rule], "network": network}
+    settings = {"APM_GRANTABLE": json.dumps([rule])}
+    with operator(control_plane.kubeconfig, namespace, tmp_path / "log", **settings):
+        create(control_plane, namespace, clerk)
+        eventually("an agent without deviations", lambda: deviations(control_plane, namespace) == set())
+    kubectl = partial(control_plane.kubectl, f"--namespace={namespace}", "patch", "--type=json")
+    kubectl("networkpolicy", "clerk", '--patch=[{"op": "add", "path": "/spec/egress/-", "value": {}}]')
+    assert deviations(control_plane, namespace) == {"policy-beyond-resource", "wide-block"}
+    kubectl("role", "clerk", '--patch=[{"op": "add", "path": "/rules/0/resourceNames/-", "value": "prices"}]')
+    assert deviations(control_plane, namespace) == {"policy-beyond-resource", "wide-block", "rights-beyond-resource"}
+
+
+def deviations(plane: ControlPlane, namespace: str) -> set[str]:
+    told = audit(plane.kubeconfig, "--namespace", namespace, "--output=json")
+    assert told.returncode in {0, 1}, told.stderr
+    return {one["id"] for one in json.loads(told.stdout)["agents"][0]["deviations"]}
 
 
 def test_rights_given_by_hand_are_found(control_plane, clerk):

@@ -7,21 +7,25 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agent_runtime.spec.identity import agent_uri
 from apm_operator.audit import reach
+from apm_operator.audit.intact import intact
 from apm_operator.audit.rights import Right
 from apm_operator.audit.world import POLICIES, AgentWorld
 
 Body = Mapping[str, Any]
 _ENFORCE = "pod-security.kubernetes.io/enforce"
 _SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|PRIVATE_?KEY|CREDENTIAL)", re.IGNORECASE)
+_PASSWORD_IN_URL = re.compile(r"://[^/?#@\s]*:[^/?#@\s]+@")
 _DUE = 1 / 6
 """Part of a certificate's life that is left when something is wrong: it is renewed when a third is left."""
 
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """When an agent's certificate was made and ends, in seconds since 1970."""
+    """Whom a certificate names (a URI), and when it was made and ends, in seconds since 1970."""
 
+    uri: str
     made: float
     ends: float
 
@@ -72,6 +76,10 @@ def _wide_block(subject: Subject) -> Iterator[str]:
     for block in reach.blocks(subject.policies):
         if reach.is_wide(block) and not (allowed and (block.get("except") or ":" in block["cidr"])):
             yield f"a NetworkPolicy names {block['cidr']}"
+    for policy in subject.policies:
+        for direction in reach.DIRECTIONS:
+            if reach.is_open(policy, direction):
+                yield f"NetworkPolicy {policy['metadata']['name']} has a rule for {direction} that is for everybody"
 
 
 def _no_policy(subject: Subject) -> Iterator[str]:
@@ -90,6 +98,8 @@ def _other_policy(subject: Subject) -> Iterator[str]:
         spec, name = policy["spec"], policy["metadata"]["name"]
         if name != subject.name and (spec.get("ingress") or spec.get("egress")):
             yield f"NetworkPolicy {name} lets through more than the agent's resource says"
+        if name == subject.name and not intact(POLICIES, policy, subject.world.agent):
+            yield f"NetworkPolicy {name} is not as the operator has written it"
 
 
 def _network_unready(subject: Subject) -> Iterator[str]:
@@ -112,6 +122,8 @@ def _certificate(subject: Subject) -> Iterator[str]:
     if subject.certificate is None:
         yield f"there is no certificate in the Secret {subject.name}-tls"
         return
+    if subject.certificate.uri != agent_uri(subject.world.agent["metadata"]["namespace"], subject.name):
+        yield f"the certificate in the Secret {subject.name}-tls names {subject.certificate.uri or 'no agent'}"
     left, life = subject.certificate.ends - subject.now, subject.certificate.ends - subject.certificate.made
     if left <= 0:
         yield "its certificate has ended"
@@ -150,15 +162,10 @@ def _unpinned_image(subject: Subject) -> Iterator[str]:
     yield f"image {image} is named by {'its newest version' if tag in {'', 'latest'} else 'a tag that can move'}"
 
 
-def _no_limits(subject: Subject) -> Iterator[str]:
-    resources = subject.spec.get("resources")
-    if resources is not None and "memory" not in (resources.get("limits") or {}):
-        yield "`resources.limits.memory` is not set"
-
-
 def _plain_secret(subject: Subject) -> Iterator[str]:
     for variable in subject.spec.get("env") or ():
-        if variable.get("value") and _SECRET_NAME.search(variable["name"]):
+        value = str(variable.get("value") or "")
+        if value and (_SECRET_NAME.search(variable["name"]) or _PASSWORD_IN_URL.search(value)):
             yield f"the variable {variable['name']} holds its value in the resource"
 
 
@@ -188,18 +195,21 @@ def _span(seconds: float) -> str:
 
 CHECKS = (
     Check("internet", "The agent reaches no public addresses but those it names.", _internet),
-    Check("wide-block", "No NetworkPolicy names a block wider than a private network.", _wide_block),
+    Check("wide-block", "No NetworkPolicy names everybody, or a block wider than a private network.", _wide_block),
     Check("policy-missing", "A NetworkPolicy closes both directions.", _no_policy),
-    Check("policy-beyond-resource", "No other NetworkPolicy opens more than the resource says.", _other_policy),
+    Check(
+        "policy-beyond-resource",
+        "Its NetworkPolicy is as the operator wrote it, and no other opens more.",
+        _other_policy,
+    ),
     Check("network-unready", "All that the spec names can be reached (condition `NetworkReady`).", _network_unready),
     Check("tls-disabled", "The agent serves TLS.", _plain_http),
-    Check("certificate", "Its certificate is there, valid, and renewed in time.", _certificate),
+    Check("certificate", "Its certificate is there, names it, is valid, and renewed in time.", _certificate),
     Check("anonymous", "Every caller brings proof.", _anonymous),
     Check("rights-write", "The agent changes nothing in the Kubernetes API.", _writing_rights),
     Check("rights-secrets", "The agent reads no Secrets in the Kubernetes API.", _secret_rights),
     Check("rights-beyond-resource", "Nobody else has given its ServiceAccount rights.", _other_rights),
     Check("image-not-pinned", "An own image is named by its digest.", _unpinned_image),
-    Check("no-memory-limit", "Its pods have a limit of memory.", _no_limits),
     Check("secret-in-env", "No secret stands in the resource itself.", _plain_secret),
     Check("suspended", "The operator keeps the agent in order.", _suspended),
     Check("namespace-not-restricted", "Its namespace enforces Pod Security `restricted`.", _unrestricted),

@@ -69,6 +69,11 @@ def blocks(policies: Iterable[Body]) -> Iterator[Body]:
                 yield from (peer["ipBlock"] for peer in rule.get(field) or () if "ipBlock" in peer)
 
 
+def is_open(policy: Body, direction: Direction) -> bool:
+    """Whether a policy has a rule for everybody: one that names no peer."""
+    return any(not rule.get(_FIELDS[direction]) for rule in policy["spec"].get(direction) or ())
+
+
 def is_wide(block: Body) -> bool:
     """Whether a block takes in more than may be opened without `allowInternet`."""
     network = ip_network(str(block["cidr"]), strict=False)

@@ -144,7 +144,7 @@ def _certificate(world: AgentWorld) -> Certificate | None:
         leaf = certificates.read(world.certificate)
     except ValueError:
         return None
-    return Certificate(leaf.made, leaf.ends)
+    return Certificate(leaf.subject.uri, leaf.made, leaf.ends)
 
 
 def _callers(world: AgentWorld) -> Iterator[str]:

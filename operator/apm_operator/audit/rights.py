@@ -6,10 +6,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from apm_operator.audit.intact import intact
 from apm_operator.audit.world import Surroundings
+from apm_operator.kinds import ROLE_BINDINGS, ROLES
 
 Body = Mapping[str, Any]
-_DISCOVERY = "system:service-account-issuer-discovery"
+_OF_KUBERNETES = frozenset(
+    {
+        "system:basic-user",
+        "system:discovery",
+        "system:public-info-viewer",
+        "system:service-account-issuer-discovery",
+    }
+)
+"""Bindings that every cluster has, by which everybody may ask for the API's own description and their own rights."""
 READS = frozenset({"get", "list", "watch"})
 
 
@@ -19,7 +29,7 @@ class Right:
 
     Attributes:
         binding: kind and name of what grants it, such as `RoleBinding clerk`.
-        own: whether it is the operator's own, made from the agent's resource.
+        own: whether it is the operator's own, made from the agent's resource and not changed since.
     """
 
     binding: str
@@ -47,16 +57,19 @@ class Right:
 
 
 def rights(agent: Body, around: Surroundings) -> tuple[Right, ...]:
-    """The rules of every binding that names the agent's ServiceAccount, or all ServiceAccounts with it."""
+    """The rules of every binding that names the agent's ServiceAccount, or everybody with it."""
     found = (binding for binding in around.bindings if _names(binding, agent) and not _of_kubernetes(binding))
     return tuple(right for binding in found for right in _rules(binding, agent, around))
 
 
 def _names(binding: Body, agent: Body) -> bool:
     namespace, name = agent["metadata"]["namespace"], agent["metadata"]["name"]
-    groups = {"system:serviceaccounts", f"system:serviceaccounts:{namespace}"}
+    groups = {"system:authenticated", "system:serviceaccounts", f"system:serviceaccounts:{namespace}"}
+    user = f"system:serviceaccount:{namespace}:{name}"
     for subject in binding.get("subjects") or ():
         if subject.get("kind") == "Group" and subject.get("name") in groups:
+            return True
+        if subject.get("kind") == "User" and subject.get("name") == user:
             return True
         account = (subject.get("kind"), subject.get("name"), subject.get("namespace"))
         if account == ("ServiceAccount", name, namespace):
@@ -65,16 +78,17 @@ def _names(binding: Body, agent: Body) -> bool:
 
 
 def _of_kubernetes(binding: Body) -> bool:
-    """Whether it is the one that gives every ServiceAccount the addresses where the API server describes its tokens."""
-    return bool(binding["metadata"]["name"] == _DISCOVERY and binding["roleRef"]["name"] == _DISCOVERY)
+    """Whether it is one that every cluster has; another role in it is not taken for granted."""
+    name = binding["metadata"]["name"]
+    return name in _OF_KUBERNETES and bool(binding["roleRef"]["name"] == name)
 
 
 def _rules(binding: Body, agent: Body, around: Surroundings) -> Iterator[Right]:
     metadata, reference = binding["metadata"], binding["roleRef"]
     kind = "RoleBinding" if metadata.get("namespace") else "ClusterRoleBinding"
-    own = any(owner.get("uid") == agent["metadata"].get("uid") for owner in metadata.get("ownerReferences") or ())
     where = f"{kind} {metadata['name']}"
     role = next((each for each in around.roles if _is(each, reference)), None)
+    own = role is not None and intact(ROLE_BINDINGS, binding, agent) and intact(ROLES, role, agent)
     if role is None:
         yield Right(where, own, verbs=("?",), resources=(f"unknown: {reference['kind']} {reference['name']}",))
     for rule in (role or {}).get("rules") or ():

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from apm_operator.errors import Forbidden, NotFound
-from apm_operator.kinds import AGENTS, CONFIG_MAPS, ROLE_BINDINGS, ROLES, SECRETS, Resource
+from apm_operator.kinds import AGENTS, CONFIG_MAPS, NETWORK_POLICIES, ROLE_BINDINGS, ROLES, SECRETS, Resource
 from apm_operator.kube import Kube
 
 NAMESPACES = Resource("", "v1", "namespaces", "Namespace")
-POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
+POLICIES = NETWORK_POLICIES
 CLUSTER_ROLES = Resource("rbac.authorization.k8s.io", "v1", "clusterroles", "ClusterRole")
 CLUSTER_ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "clusterrolebindings", "ClusterRoleBinding")
 

@@ -5,21 +5,27 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from agent_runtime.spec.identity import agent_uri
 from apm_operator.audit.accepted import ACCEPT, accepted
 from apm_operator.audit.baseline import CHECKS
 from apm_operator.audit.report import AgentReport, as_json, report
 from apm_operator.audit.table import table
 from apm_operator.audit.world import AgentWorld, Surroundings
+from apm_operator.kinds import NETWORK_POLICIES, ROLE_BINDINGS, ROLES, Resource
 from apm_operator.pki import certificates
 from apm_operator.pki.certificates import Subject
+from apm_operator.queue import Key
+from fakes.applied import as_applied
 
 GOLDEN = Path(__file__).parent / "golden"
 NOW = 1_800_000_000.0
@@ -27,8 +33,8 @@ DAY = 86400.0
 AUTHORITY = certificates.authority(NOW - 100 * DAY, 1000 * DAY)
 
 
-def certificate(begin: float, life: float) -> bytes:
-    return certificates.sign(AUTHORITY, Subject("spiffe://x", ("x",)), NOW + begin, life).certificate
+def certificate(begin: float, life: float, uri: str = agent_uri("shop", "clerk")) -> bytes:
+    return certificates.sign(AUTHORITY, Subject(uri, ("x",)), NOW + begin, life).certificate
 
 
 CERTIFICATES = {"clerk": certificate(-10 * DAY, 90 * DAY)}
@@ -38,8 +44,20 @@ def in_namespace(items: list[Any], namespace: str) -> tuple[Any, ...]:
     return tuple(item for item in items if item["metadata"].get("namespace", namespace) == namespace)
 
 
+def made(resource: Resource, items: list[Any], agents: list[Any]) -> list[Any]:
+    """The items, with those that the operator has made for agents as it leaves them."""
+    by_key = {Key(each["metadata"]["namespace"], each["metadata"]["name"]): each["metadata"]["uid"] for each in agents}
+    found = []
+    for item in items:
+        key = Key(item["metadata"].get("namespace", ""), item["metadata"]["name"])
+        found.append(as_applied(resource, item, key, by_key[key]) if key in by_key else item)
+    return found
+
+
 def worlds() -> list[AgentWorld]:
     told = yaml.safe_load((GOLDEN / "world.yaml").read_text())
+    for kind, resource in (("policies", NETWORK_POLICIES), ("bindings", ROLE_BINDINGS), ("roles", ROLES)):
+        told[kind] = made(resource, told[kind], told["agents"])
     found = []
     for agent in told["agents"]:
         namespace, name = agent["metadata"]["namespace"], agent["metadata"]["name"]
@@ -65,6 +83,94 @@ def test_the_report_is_as_in_the_golden_file(file, text):
     if os.environ.get("UPDATE_GOLDEN"):
         (GOLDEN / file).write_text(text)
     assert text == (GOLDEN / file).read_text()
+
+
+def of_clerk(kind: str, change: Callable[[Any], None]) -> AgentReport:
+    """What is told of an agent as it should be, of which one thing was changed."""
+    world = copy.deepcopy(worlds()[0])
+    mine = [each for each in getattr(world.around, kind) if each["metadata"]["name"] == "clerk"]
+    change(mine[0])
+    return report(world, NOW)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda policy: policy["spec"]["egress"].append({}),
+        lambda policy: policy["spec"]["egress"].append({"ports": [{"port": 443}]}),
+        lambda policy: policy["spec"]["ingress"][0].pop("from"),
+        lambda policy: policy["spec"]["ingress"][0]["from"].append({"podSelector": {}}),
+        lambda policy: policy["metadata"].pop("annotations"),
+    ],
+    ids=["everywhere", "everywhere on a port", "everybody", "a neighbour", "no mark"],
+)
+def test_a_policy_of_its_own_that_somebody_changed_is_a_deviation(change):
+    told = {one.id: one.message for one in of_clerk("policies", change).deviations}
+    assert told["policy-beyond-resource"] == "NetworkPolicy clerk is not as the operator has written it"
+
+
+@pytest.mark.parametrize(
+    ("kind", "change"),
+    [
+        ("roles", lambda role: role["rules"].append({"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]})),
+        ("bindings", lambda binding: binding["roleRef"].update(name="view-secrets", kind="ClusterRole")),
+        ("bindings", lambda binding: binding["metadata"]["annotations"].clear()),
+    ],
+    ids=["another rule", "another role", "no mark"],
+)
+def test_rights_that_somebody_changed_are_not_those_of_the_resource(kind, change):
+    told = [one.message for one in of_clerk(kind, change).deviations if one.id == "rights-beyond-resource"]
+    assert any(message.startswith("RoleBinding clerk gives it rights") for message in told)
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        {"kind": "User", "name": "system:serviceaccount:shop:clerk"},
+        {"kind": "Group", "name": "system:authenticated"},
+        {"kind": "Group", "name": "system:serviceaccounts"},
+    ],
+    ids=lambda subject: subject["name"],
+)
+def test_rights_by_another_name_of_the_service_account_are_found(subject):
+    def bind(binding: Any) -> None:
+        binding["metadata"] = {"name": "everybody"}
+        binding["roleRef"] = {"kind": "ClusterRole", "name": "view-secrets"}
+        binding["subjects"] = [subject]
+
+    assert ("everybody", ("get", "list")) in {
+        (right.binding.removeprefix("ClusterRoleBinding "), right.verbs) for right in of_clerk("bindings", bind).rights
+    }
+
+
+def test_bindings_of_every_cluster_are_left_out_as_long_as_they_are_what_they_were():
+    def bind(name: str, role: str) -> Callable[[Any], None]:
+        return lambda binding: binding.update(
+            metadata={"name": name},
+            roleRef={"kind": "ClusterRole", "name": role},
+            subjects=[{"kind": "Group", "name": "system:authenticated"}],
+        )
+
+    usual = of_clerk("bindings", bind("system:basic-user", "system:basic-user"))
+    turned = of_clerk("bindings", bind("system:basic-user", "view-secrets"))
+    assert len(turned.rights) == len(usual.rights) + 1
+
+
+def test_the_certificate_of_another_agent_is_a_deviation():
+    world = worlds()[0]
+    foreign = certificate(-DAY, 90 * DAY, agent_uri("shop", "loose"))
+    told = report(AgentWorld(world.agent, world.around, foreign), NOW).deviations
+    assert (
+        "names spiffe://apm.valeo-neuroerp.com/ns/shop/agent/loose"
+        in {one.id: one.message for one in told}["certificate"]
+    )
+
+
+def test_a_password_in_the_url_of_a_variable_is_a_secret_in_the_resource():
+    world = copy.deepcopy(worlds()[0])
+    world.agent["spec"]["env"].append({"name": "BROKER", "value": "amqp://shop:hunter2@mq.shop.svc/"})  # type: ignore[index]
+    told = [one.message for one in report(world, NOW).deviations if one.id == "secret-in-env"]
+    assert told == ["the variable BROKER holds its value in the resource"]
 
 
 def test_every_check_finds_something():
