@@ -42,7 +42,7 @@ class Dns(Pods):
 
 
 class ApiServer(_Told):
-    """Addresses of the API server, as connections to it arrive there."""
+    """Addresses of the API server, as connections to it arrive there; without them, the operator looks for it."""
 
     cidrs: tuple[Cidr, ...] = ()
     port: int = Field(default=6443, ge=1, le=65535)

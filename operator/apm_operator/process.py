@@ -25,6 +25,7 @@ from apm_operator.pki.own import OwnCertificates, operator_secret
 from apm_operator.queue import WorkQueue
 from apm_operator.reconcile import grants
 from apm_operator.reconcile.agentdeployment import Reconciler
+from apm_operator.reconcile.apiserver import ApiServer
 from apm_operator.reconcile.cache import Cache
 from apm_operator.reconcile.certificates import Certificates
 from apm_operator.reconcile.certmanager import CertManager
@@ -58,6 +59,7 @@ class Operator:
         self._queue = WorkQueue(asyncio.get_running_loop())
         self._secrets = Secrets(kube)
         self._services = Services(kube)
+        self._api_server = ApiServer(kube, settings.network.api_server)
         self._prober = HttpProber()
         self._leader = Leader(kube, settings.operator_namespace, settings.name, settings.identity)
         self._issuer = Issuer(
@@ -90,6 +92,7 @@ class Operator:
                     self._cache.calls,
                     self._secrets,
                     self._services,
+                    self._api_server,
                     certificates=certificates,
                     token_review_url=f"https://{settings.name}.{settings.operator_namespace}.svc:{TLS_PORT}/tokenreviews",
                 ),
@@ -144,7 +147,7 @@ class Operator:
                 group.create_task(_told(self._issuer.tend(self._other_authorities)))
                 group.create_task(_told(self._own.tend()))
                 group.create_task(_told(self._controller.run()))
-                for referred in (self._secrets, self._services):
+                for referred in (self._secrets, self._services, self._api_server):
                     group.create_task(_told(referred.poll(self._settings.secret_poll_seconds, self._controller.wake)))
                 group.create_task(_told(self._watch()))
 

@@ -178,7 +178,7 @@ kubectl -n NAMESPACE create rolebinding {{ $role }} --serviceaccount={{ .Release
 {{- $pods := dict "matchLabels" (include "apm-operator.selectorLabels" . | fromYaml) -}}
 {{- $operator := dict "namespaceSelector" $own "podSelector" $pods -}}
 {{- $network := .Values.network -}}
-{{- dict "dns" $network.dns "scraper" $network.scraper "apiServer" $network.apiServer "operator" $operator | toJson }}
+{{- dict "dns" $network.dns "scraper" $network.scraper "apiServer" (omit $network.apiServer "role") "operator" $operator | toJson }}
 {{- end }}
 
 {{/* The pods of all agents, as a rule of a NetworkPolicy names them. */}}

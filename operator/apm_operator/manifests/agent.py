@@ -29,6 +29,7 @@ class Surroundings:
         peers: namespace and name of the agents that this one asks.
         plain: those of its peers that speak plain HTTP.
         targets: what else its spec makes it connect to.
+        api_server: blocks of addresses and ports where the API server is, for agents that call it.
         authorities: certificates of the authorities to trust, PEM.
         token_review_url: where the operator reviews tokens.
     """
@@ -38,6 +39,7 @@ class Surroundings:
     peers: tuple[tuple[str, str], ...] = ()
     plain: tuple[tuple[str, str], ...] = ()
     targets: tuple[Target, ...] = ()
+    api_server: tuple[tuple[str, int], ...] = ()
     authorities: str = ""
     token_review_url: str = ""
 

@@ -87,8 +87,8 @@ def _egress(agent: Agent) -> Iterator[Rule]:
     for port, peers in ((PORT, around.plain), (TLS_PORT, set(around.peers) - set(around.plain))):
         if peers:
             yield {"to": list(_agents(agent, peers)), "ports": _ports((port,))}
-    if agent.permissions and network.api_server.cidrs:
-        yield {"to": _blocks(network.api_server.cidrs), "ports": _ports((network.api_server.port,))}
+    if agent.permissions:
+        yield from to_addresses(around.api_server)
     if agent.spec.auth is not None and agent.spec.auth.service_accounts is not None and network.operator.peers():
         yield {"to": network.operator.peers(), "ports": _ports((_REVIEW_PORT,))}
     for target in around.targets:
@@ -98,6 +98,13 @@ def _egress(agent: Agent) -> Iterator[Rule]:
         yield {"to": [_peer(agent, peer)]} | ({"ports": ports} if ports else {})
     if agent.spec.network.allow_internet:
         yield {"to": _INTERNET}
+
+
+def to_addresses(pairs: Iterable[tuple[str, int]]) -> Iterator[Rule]:
+    """Ways out to blocks of addresses, each on its own port."""
+    by_port = sorted((port, cidr) for cidr, port in set(pairs))
+    for port, group in groupby(by_port, key=lambda pair: pair[0]):
+        yield {"to": _blocks(cidr for _, cidr in group), "ports": _ports((port,))}
 
 
 def _places(agent: Agent, target: Target) -> list[Peer]:

@@ -15,6 +15,7 @@ from apm_operator.reconcile.secrets import SecretUse
 if TYPE_CHECKING:
     from apm_operator.api.agentdeployment import AgentDeploymentSpec
     from apm_operator.network import ClusterNetwork
+    from apm_operator.reconcile.apiserver import Addresses, ApiServer
     from apm_operator.reconcile.callers import CallIndex
     from apm_operator.reconcile.certificates import Certificates
     from apm_operator.reconcile.secrets import Secrets
@@ -22,8 +23,10 @@ if TYPE_CHECKING:
 
 
 _NO_API_SERVER = (
-    "API server: its addresses are not known; set the chart's network.apiServer.cidrs (kubectl get endpointslices "
-    "kubernetes shows them), or name them in spec.network.egressTo"
+    "API server: its addresses are not known, since the operator may not read Service kubernetes and its "
+    "EndpointSlices in namespace default: leave the chart's network.apiServer.role true, or set its "
+    "network.apiServer.cidrs (kubectl --namespace=default get endpointslices kubernetes shows them), or name them in "
+    "spec.network.egressTo"
 )
 
 
@@ -72,6 +75,7 @@ class Neighbours:
         calls: CallIndex,
         secrets: Secrets,
         services: Services,
+        api_server: ApiServer,
         *,
         certificates: Certificates,
         token_review_url: str,
@@ -80,6 +84,7 @@ class Neighbours:
         self._calls = calls
         self._secrets = secrets
         self._services = services
+        self._api_server = api_server
         self._certificates = certificates
         self._token_review_url = token_review_url
 
@@ -87,7 +92,7 @@ class Neighbours:
         """The present state; the Secrets that the agent uses have been looked at.
 
         Raises:
-            ApiError: a Service could not be read for a reason that may pass.
+            ApiError: a Service or the API server's addresses could not be read for a reason that may pass.
         """
         stored = self._secrets.endpoints(key, wanted.uri) if wanted.uri is not None else ()
         all_wanted = (*wanted.endpoints, *(stored or ()))
@@ -96,7 +101,8 @@ class Neighbours:
         unknown = reached.unknown
         if stored is None and wanted.uri is not None and not wanted.network.egress_to:
             unknown += (_no_uri(wanted.uri),)
-        if wanted.api and not self._cluster.api_server.cidrs and not wanted.network.egress_to:
+        api_server = await self._look_for_api_server(key, wanted)
+        if wanted.api and not api_server and not wanted.network.egress_to:
             unknown += (_NO_API_SERVER,)
         surroundings = Surroundings(
             cluster=self._cluster,
@@ -104,14 +110,22 @@ class Neighbours:
             peers=wanted.peers,
             plain=tuple(peer for peer in wanted.peers if self._calls.plain(Key(*peer))),
             targets=reached.targets,
+            api_server=api_server,
             authorities=self._certificates.authorities,
             token_review_url=self._token_review_url,
         )
         return Outlook(surroundings, unknown)
 
+    async def _look_for_api_server(self, key: Key, wanted: Wanted) -> Addresses:
+        if wanted.api:
+            return await self._api_server.look(key)
+        self._api_server.release(key)
+        return ()
+
     def release(self, key: Key) -> None:
         """An agent is gone."""
         self._services.release(key)
+        self._api_server.release(key)
 
 
 def _no_uri(use: SecretUse) -> str:

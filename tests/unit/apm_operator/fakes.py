@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -98,6 +98,18 @@ class FakeKube:
             return json.loads(json.dumps(self.objects[resource.kind, namespace, name]))
         except KeyError:
             raise NotFound(f"{resource.kind} {name}", status=404) from None
+
+    async def pages(
+        self, resource: Resource, namespace: str, selector: str = ""
+    ) -> AsyncIterator[list[dict[str, Any]]]:
+        self._called("list", resource)
+        label, _, value = selector.partition("=")
+        yield [
+            json.loads(json.dumps(body))
+            for (kind, place, _), body in self.objects.items()
+            if (kind, place) == (resource.kind, namespace)
+            and (not selector or body["metadata"]["labels"].get(label) == value)
+        ]
 
     def kinds(self) -> Counter[str]:
         """How many objects of each kind there are, apart from agents."""

@@ -10,6 +10,7 @@ from apm_operator.network import ClusterNetwork
 from apm_operator.pki.issuer import Issuer
 from apm_operator.queue import Key
 from apm_operator.reconcile.agentdeployment import Outcome, Reconciler
+from apm_operator.reconcile.apiserver import ApiServer
 from apm_operator.reconcile.cache import Cache
 from apm_operator.reconcile.certificates import Certificates
 from apm_operator.reconcile.certmanager import CertManager
@@ -54,6 +55,7 @@ class World:
         kube: Any = self.kube
         self.secrets = Secrets(kube)
         self.services = Services(kube)
+        self.api_server = ApiServer(kube, self.cluster.api_server)
         self.issuer = Issuer(kube, "home", "apm-operator-ca", life=YEAR, overlap=YEAR / 60, clock=self.clock)
         certificates = Certificates(
             kube, self.issuer, CertManager(kube, self.clock), "kubectl -n NAMESPACE grant", self.clock
@@ -67,6 +69,7 @@ class World:
                 self.cache.calls,
                 self.secrets,
                 self.services,
+                self.api_server,
                 certificates=certificates,
                 token_review_url="https://apm-operator.home.svc:8443/tokenreviews",  # noqa: S106
             ),
@@ -150,4 +153,16 @@ class World:
             "kind": "Service",
             "metadata": {"name": name, "namespace": namespace, "uid": name, "resourceVersion": "1"},
             "spec": {"ports": [{"port": 80, "targetPort": 8000}], "selector": {"app": name}} | spec,
+        }
+
+    def api_server_at(self, *addresses: str) -> None:
+        """The API server's own Service, and what is behind it."""
+        ports = [{"name": "https", "port": 443}]
+        self.service("kubernetes", "default", selector=None, clusterIPs=["10.96.0.1"], ports=ports)
+        self.kube.objects["EndpointSlice", "default", "kubernetes"] = {
+            "kind": "EndpointSlice",
+            "metadata": {"name": "kubernetes", "labels": {"kubernetes.io/service-name": "kubernetes"}},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": list(addresses)}],
+            "ports": [{"name": "https", "port": 6443}],
         }

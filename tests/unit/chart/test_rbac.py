@@ -4,6 +4,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
+import pytest
+
 from cluster.settings import REPOSITORY
 
 Right = tuple[str, str, str]
@@ -33,6 +35,24 @@ def test_an_operator_of_some_namespaces(render):
     assert bound(items, "apm-operator") == [("RoleBinding", "shop"), ("RoleBinding", "desk")]
     for namespace in ("shop", "desk"):
         assert rights(find(items, "Role", "apm-operator", namespace)) == expected
+
+
+def test_an_operator_of_some_namespaces_may_find_the_api_server(render):
+    role = find(render("watchNamespaces={shop}"), "Role", "apm-operator-api-server", "default")
+    assert rights(role) == documented("The API server's addresses")
+    assert [rule.get("resourceNames") for rule in role["rules"]] == [["kubernetes"], None]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        (),
+        ("watchNamespaces={shop}", "network.apiServer.cidrs={192.0.2.1/32}"),
+        ("watchNamespaces={shop}", "network.apiServer.role=false"),
+    ],
+)
+def test_no_right_in_the_namespace_default_that_is_not_needed(render, values):
+    assert [item for item in render(*values) if item["metadata"].get("namespace") == "default"] == []
 
 
 def test_the_lease(render):

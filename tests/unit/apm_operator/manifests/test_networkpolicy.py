@@ -124,8 +124,15 @@ def test_tokens_of_service_accounts_are_reviewed_by_the_operator():
 
 
 def test_the_api_server_is_reached_by_agents_with_rights_alone():
-    around = Surroundings(cluster=read('{"apiServer": {"cidrs": ["192.0.2.1/32"]}}'))
+    around = Surroundings(api_server=(("10.96.0.1/32", 443), ("192.0.2.1/32", 6443), ("192.0.2.2/32", 6443)))
     permission = {"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list"]}
-    rule = {"to": [{"ipBlock": {"cidr": "192.0.2.1/32"}}], "ports": [{"port": 6443, "protocol": "TCP"}]}
-    assert rule in of_plan(around, permissions=[permission])["spec"]["egress"]
-    assert rule not in of_plan(around)["spec"]["egress"]
+    rules = [
+        {"to": [{"ipBlock": {"cidr": "10.96.0.1/32"}}], "ports": [{"port": 443, "protocol": "TCP"}]},
+        {
+            "to": [{"ipBlock": {"cidr": "192.0.2.1/32"}}, {"ipBlock": {"cidr": "192.0.2.2/32"}}],
+            "ports": [{"port": 6443, "protocol": "TCP"}],
+        },
+    ]
+    opened = of_plan(around, permissions=[permission])["spec"]["egress"]
+    closed = of_plan(around)["spec"]["egress"]
+    assert [rule for rule in opened if rule not in closed] == rules

@@ -115,12 +115,24 @@ async def test_an_agent_with_permissions_needs_the_address_of_the_api_server(wor
     world.write(permissions=[rule])
     await world.reconcile()
     assert "network.apiServer.cidrs" in world.network["message"]
-    world.cluster = read('{"apiServer": {"cidrs": ["192.0.2.1/32"], "port": 6443}}')
+    world.cluster = read('{"apiServer": {"cidrs": ["192.0.2.1/32"], "port": 7443}}')
     world.restart()
     world.reconciler.grantable = GRANTABLE
     await world.reconcile()
     assert world.network["status"] == "True"
-    assert 6443 in ports(world, "egress")
+    assert 7443 in ports(world, "egress")
     world.write()
     await world.reconcile()
-    assert 6443 not in ports(world, "egress")
+    assert 7443 not in ports(world, "egress")
+
+
+async def test_the_api_server_is_found_without_being_told(world: World):
+    world.api_server_at("192.0.2.1")
+    world.reconciler.grantable = GRANTABLE
+    world.write(permissions=[{"apiGroups": [""], "resources": ["configmaps"], "verbs": ["get", "list"]}])
+    await world.reconcile()
+    assert world.network["status"] == "True"
+    assert {443, 6443} <= ports(world, "egress")
+    world.kube.calls.clear()
+    assert (await world.reconcile()).result == "unchanged"
+    assert world.kube.calls == {}
