@@ -38,6 +38,8 @@ _MAX_ATTEMPTS = 10
 """How often a run is begun; one that ends its pod each time must not go on for ever."""
 
 _LONGEST_MESSAGE = 2000
+_OF_THE_THREAD = {"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"}
+"""What in a config says whose state a run reads and writes: never what a client sends."""
 
 
 @dataclass(frozen=True)
@@ -151,13 +153,13 @@ class Executor:
         checkpoint = request.checkpoint_id or (request.checkpoint and request.checkpoint.checkpoint_id)
         allowed = {
             name: value
-            for name, value in (request.config.get("configurable") or {}).items()
-            if not name.startswith("__") and name not in {"thread_id", "checkpoint_id", "checkpoint_ns"}
+            for name, value in (request.config.configurable or {}).items()
+            if not name.startswith("__") and name not in _OF_THE_THREAD
         }
         return {
             "run_id": run.run_id,  # type: ignore[typeddict-item] # a UUID in text form, as the SDK writes it
             "recursion_limit": self._steps(request),
-            "tags": list(request.config.get("tags") or ()),
+            "tags": request.config.tags or [],
             "metadata": {"run_id": run.run_id},
             "callbacks": [self.metrics.model_callback()],
             "configurable": {
@@ -168,8 +170,8 @@ class Executor:
         }
 
     def _steps(self, request: RunRequest) -> int:
-        asked = request.config.get("recursion_limit")
-        return min(asked, self.limits.steps) if isinstance(asked, int) and asked > 0 else self.limits.steps
+        asked = request.config.recursion_limit or 0
+        return min(asked, self.limits.steps) if asked > 0 else self.limits.steps
 
 
 def thread_config(thread_id: str, checkpoint_id: str | None = None, namespace: str = "") -> RunnableConfig:

@@ -28,6 +28,16 @@ class CheckpointRef(BaseModel):
     checkpoint_ns: str = ""
 
 
+class RunConfig(BaseModel):
+    """What a client may set of LangGraph's config."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    tags: list[str] | None = None
+    configurable: dict[str, Any] | None = None
+    recursion_limit: int | None = None
+
+
 class RunRequest(BaseModel):
     """The body that creates a run. Fields of langgraph-sdk that change nothing here are let through."""
 
@@ -36,7 +46,7 @@ class RunRequest(BaseModel):
     assistant_id: str
     input: Any = None
     command: CommandRequest | None = None
-    config: dict[str, Any] = Field(default_factory=dict)
+    config: RunConfig = Field(default_factory=RunConfig)
     context: dict[str, Any] | None = None
     metadata: dict[str, Any] = Field(default_factory=dict)
     checkpoint: CheckpointRef | None = None

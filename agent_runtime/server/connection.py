@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -59,6 +60,9 @@ class PeerProtocol(H11Protocol):
         if found is not None:
             certificate = found.getpeercert()
             ends = ssl.cert_time_to_seconds(str(certificate["notAfter"])) if certificate else None
+            if ends is not None and ends <= time.time():
+                # OpenSSL resumes sessions of TLS 1.2 without another look at the certificate.
+                transport.abort()
             self.app_state = {**self.app_state, PEER: Peer(uri_of(certificate), ends, found.context)}
 
     def shutdown(self) -> None:

@@ -166,6 +166,7 @@ async def update_state(request: Request) -> Response:
 async def get_history(request: Request) -> Response:
     agent, thread_id = agent_of(request), request.path_params["thread_id"]
     body = await read(request, History)
+    key_problem(body.metadata)
     await _thread(agent, thread_id)
     return await reply_list(snapshot(state, thread_id) async for state in _history(agent, thread_id, body))
 

@@ -144,8 +144,14 @@ def key_problem(metadata: dict[str, Any]) -> None:
     for name, value in metadata.items():
         if not name or name.startswith("$") or "." in name or "\0" in name:
             raise InputError(f"`metadata` can't have the name {name!r}: use no dot, and no $ at the start")
-        for one in value if isinstance(value, list) else [value]:
-            if isinstance(one, dict):
-                key_problem(one)
-            elif isinstance(one, int) and not -_LARGEST <= one < _LARGEST:
-                raise InputError(f"`metadata` can't keep the number {one}: write it as text")
+        _unkept(value)
+
+
+def _unkept(value: Any) -> None:
+    if isinstance(value, dict):
+        key_problem(value)
+    elif isinstance(value, list):
+        for one in value:
+            _unkept(one)
+    elif isinstance(value, int) and not -_LARGEST <= value < _LARGEST:
+        raise InputError(f"`metadata` can't keep the number {value}: write it as text")

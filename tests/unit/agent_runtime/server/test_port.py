@@ -7,6 +7,7 @@ import datetime as dt
 import socket
 import ssl
 import time
+from contextlib import suppress
 
 import httpx
 import pytest
@@ -26,11 +27,11 @@ _LOAD_SECONDS = 4.0
 _LIFE = dt.timedelta(seconds=2)
 
 
-def _handshake(url: str, context: ssl.SSLContext) -> ssl.SSLSocket:
+def _handshake(url: str, context: ssl.SSLContext, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
     """A connection after its handshake; with TLS 1.3 a refused client learns of it when it reads."""
     address = httpx.URL(url)
     plain = socket.create_connection((address.host, address.port or 0))
-    return context.wrap_socket(plain, server_hostname=address.host)
+    return context.wrap_socket(plain, server_hostname=address.host, session=session)
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1_1 is deprecated")
@@ -128,6 +129,38 @@ async def test_an_agent_without_certificates_says_so(tmp_path, files, reason):
     settings = Settings(tls_dir=mounts.tls, trust_dir=mounts.trust)
     with pytest.raises(ConfigError, match=reason):
         port_config(Agent(config(SPEC, tls=True), settings))
+
+
+async def test_a_resumed_session_does_not_outlive_its_certificate(tmp_path):
+    authority, caller = Authority(), agent_uri("tests", "other")
+    mounts = pod(tmp_path / "pod", authority, "tested", callers=("tests/other",))
+    async with running(SPEC, mounts=mounts) as it:
+        context = client_context(authority, tmp_path)
+        context.maximum_version = ssl.TLSVersion.TLSv1_2  # 1.3 resumes by tickets alone, which are not given out
+        certificate, key = authority.issue((caller,), 2 * _LIFE)
+        ends = time.time() + 2 * _LIFE.total_seconds()
+        (tmp_path / "short.pem").write_text(certificate + key)
+        context.load_cert_chain(tmp_path / "short.pem")
+
+        def ask(session: ssl.SSLSession | None) -> tuple[bytes, bool, ssl.SSLSession | None]:
+            with _handshake(it.url, context, session) as connection:
+                connection.settimeout(5)
+                connection.sendall(b"GET /info HTTP/1.1\r\nhost: x\r\n\r\n")
+                answer = connection.recv(65536)
+                with suppress(ssl.SSLError):
+                    connection.unwrap()  # a session that was not ended well is forgotten
+                return answer, bool(connection.session_reused), connection.session
+
+        answer, _, session = await asyncio.to_thread(ask, None)
+        assert b" 200 " in answer
+        answer, reused, _ = await asyncio.to_thread(ask, session)
+        assert (b" 200 " in answer, reused) == (True, True)
+        await asyncio.sleep(max(0.0, ends - time.time()))  # until it has ended, whatever happens
+        try:
+            answer, _, _ = await asyncio.to_thread(ask, session)
+        except OSError:
+            answer = b""
+        assert answer == b""
 
 
 async def test_renewed_certificates_and_authorities_under_load_cost_no_call(tmp_path):

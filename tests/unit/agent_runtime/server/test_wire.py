@@ -18,6 +18,8 @@ DEEP = b"[" * 70 + b"]" * 70
         (b'{"metadata": {"a": "\\ud800"}}', "no JSON"),
         (b'{"metadata": {"a": 9223372036854775808}}', "as text"),
         (b'{"metadata": {"a": [{"$b": 1}]}}', "no $ at the start"),
+        (b'{"metadata": {"a": [[{"$b": 1}]]}}', "no $ at the start"),
+        (b'{"metadata": {"a": [[9223372036854775808]]}}', "as text"),
         (b'{"metadata": {"a": ' + DEEP + b"}}", "flatter"),
         (b"[" * 100_000, "no JSON"),
     ],
@@ -45,6 +47,9 @@ async def test_a_thread_id_that_fits_no_header_is_refused(name):
         ({"input": {"messages": [{"role": "tool", "content": "x"}]}}, "takes messages"),
         ({"command": {"update": {"messages": 7}}}, "takes messages"),
         ({"command": {"goto": {"node": "answer"}}}, "command.goto"),
+        ({"config": {"tags": 5}}, "config.tags"),
+        ({"config": {"configurable": "x"}}, "config.configurable"),
+        ({"config": {"recursion_limit": "x"}}, "config.recursion_limit"),
     ],
 )
 async def test_input_that_fits_no_channel_is_refused(more, message):
@@ -52,6 +57,22 @@ async def test_input_that_fits_no_channel_is_refused(more, message):
         answer = await http.post("/threads/t/runs", json={**RUN, **more})
         assert answer.status_code == 422
         assert message in answer.json()["detail"]
+
+
+async def test_a_run_is_of_the_thread_of_its_path_whatever_its_config_says():
+    theirs = dict.fromkeys(("thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map", "__pregel_x"), 5)
+    async with running(SPEC) as it, httpx.AsyncClient(base_url=it.url) as http:
+        answer = await http.post("/threads/t/runs/wait", json={**RUN, "config": {"configurable": theirs}})
+        assert [message["content"] for message in answer.json()["messages"]] == ["hi", "You said: hi"]
+        assert len((await http.post("/threads/t/history", json={})).json()) == 3
+
+
+@pytest.mark.parametrize("name", ["$where", "a.b"])
+async def test_a_history_is_filtered_by_names_that_metadata_can_have(name):
+    async with running(SPEC) as it, httpx.AsyncClient(base_url=it.url) as http:
+        await http.post("/threads/t/runs/wait", json=RUN)
+        answer = await http.post("/threads/t/history", json={"metadata": {name: 1}})
+        assert answer.status_code == 422
 
 
 async def test_numbers_of_thousands_of_digits_are_no_numbers():
