@@ -93,7 +93,7 @@ class ScriptedChatModel(AsyncChatModel):
     async def _answer(self, messages: Sequence[BaseMessage]) -> AIMessage:
         variables = _variables(messages)
         for rule in self.rules:
-            if rule.when is None or rule.when.holds(variables):
+            if rule.when is None or await rule.when.holds(variables):
                 break
         else:
             raise WorkflowError(f"no rule of model {self.name} matches: let its last rule have no `when`")
@@ -108,7 +108,7 @@ class ScriptedChatModel(AsyncChatModel):
             )
             for number, call in enumerate(rule.spec.tool_calls)
         ]
-        text = rule.reply.render(**variables)
+        text = await rule.reply.render(**variables)
         count = len(text.split())
         tokens = {"input_tokens": 0, "output_tokens": count, "total_tokens": count}
         return AIMessage(content=text, tool_calls=calls, usage_metadata=tokens)

@@ -6,6 +6,7 @@ interrupted, and holds the interpreter's lock meanwhile.
 
 from __future__ import annotations
 
+import asyncio
 import atexit
 import json
 import os
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,6 +56,8 @@ class Confined:
         self._warm_up = warm_up
         self._lock = threading.Lock()
         self._process: subprocess.Popen[bytes] | None = None
+        # One thread, since there is one process: who waits for it takes none of the threads that others need.
+        self._waiting = ThreadPoolExecutor(1, thread_name_prefix="confined")
         atexit.register(self.close)
 
     def ask(self, question: Any) -> Any:
@@ -71,6 +75,10 @@ class Confined:
         if "error" in answer:
             raise ConfinedError(answer["error"])
         return answer["value"]
+
+    async def ask_without_blocking(self, question: Any) -> Any:
+        """As `ask`; the event loop goes on meanwhile."""
+        return await asyncio.get_running_loop().run_in_executor(self._waiting, self.ask, question)
 
     def close(self) -> None:
         """End the process."""

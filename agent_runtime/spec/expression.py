@@ -69,8 +69,8 @@ class Expression:
         """Whether the expression can serve as a condition."""
         return self.program.return_type() in (cel.Type.BOOL, cel.Type.DYN)
 
-    def evaluate(self, **variables: Any) -> Any:
-        """The value of the expression as plain Python data.
+    async def evaluate(self, **variables: Any) -> Any:
+        """The value of the expression as plain Python data. The event loop goes on while one takes long.
 
         Raises:
             ExpressionError: a field is missing, types don't fit, or it takes too many iterations, time or memory.
@@ -79,7 +79,7 @@ class Expression:
         if self.light and not exceeds(needed, _LITTLE):
             return self.evaluate_here(variables)
         try:
-            return EVALUATOR.ask([self.text, self.variables, needed])
+            return await EVALUATOR.ask_without_blocking([self.text, self.variables, needed])
         except ConfinedError as error:
             reason = str(error).removeprefix(_failed(self.text))
             raise ExpressionError(f"{_failed(self.text)}{reason}") from None
@@ -103,13 +103,13 @@ class Expression:
             needed["state"] = {name: needed["state"][name] for name in fields if name in needed["state"]}
         return needed
 
-    def holds(self, variables: Mapping[str, Any]) -> bool:
+    async def holds(self, variables: Mapping[str, Any]) -> bool:
         """The value of a condition.
 
         Raises:
             ExpressionError: as `evaluate`, and when the value is no boolean.
         """
-        value = self.evaluate(**variables)
+        value = await self.evaluate(**variables)
         if not isinstance(value, bool):
             raise ExpressionError(f"`{self.text}` must be true or false, and is {type(value).__name__}")
         return value

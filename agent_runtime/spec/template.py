@@ -41,14 +41,14 @@ class Template:
         """The expressions in the holes, in order."""
         return tuple(part for part in self.parts if isinstance(part, Expression))
 
-    def render(self, **variables: Any) -> str:
+    async def render(self, **variables: Any) -> str:
         """The text with its holes filled.
 
         Raises:
             ExpressionError: a hole can't be evaluated.
         """
         return "".join(
-            as_text(part.evaluate(**variables)) if isinstance(part, Expression) else part for part in self.parts
+            [as_text(await part.evaluate(**variables)) if isinstance(part, Expression) else part for part in self.parts]
         )
 
 

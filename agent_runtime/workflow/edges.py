@@ -66,9 +66,12 @@ def _leave(graph: StateGraph[Any], node: Node, nodes: dict[str, Node], parts: Pa
 def _switch(switch: Switch, parts: Parts) -> Router:
     cases = [(Expression.compile(case.when), target(case.to)) for case in switch.switch]
 
-    def route(state: dict[str, Any]) -> str:
+    async def route(state: dict[str, Any]) -> str:
         variables = {"state": parts.view(state)}
-        return next((to for when, to in cases if when.holds(variables)), target(switch.otherwise))
+        for when, to in cases:
+            if await when.holds(variables):
+                return to
+        return target(switch.otherwise)
 
     return route
 
@@ -76,8 +79,8 @@ def _switch(switch: Switch, parts: Parts) -> Router:
 def _for_each(name: str, each: ForEach, after: list[str], parts: Parts) -> Router:
     expression = Expression.compile(each.for_each)
 
-    def route(state: dict[str, Any]) -> list[Send] | list[str]:
-        items = expression.evaluate(state=parts.view(state))
+    async def route(state: dict[str, Any]) -> list[Send] | list[str]:
+        items = await expression.evaluate(state=parts.view(state))
         if not isinstance(items, list):
             raise WorkflowError(f"`forEach` of node `{name}` must yield a list, and yields {type(items).__name__}")
         if each.max is not None and len(items) > each.max:

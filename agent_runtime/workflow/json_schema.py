@@ -6,7 +6,6 @@ and comparing each item of a list with each takes minutes on what fits into one 
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import dataclass
 from functools import lru_cache
@@ -58,7 +57,7 @@ class Schema:
         if self.light and not exceeds(value, _LITTLE // len(self.text)):
             return confined((self.text, value, quote_value))
         try:
-            found: str | None = await asyncio.to_thread(_HELPER.ask, [self.text, value, quote_value])
+            found: str | None = await _HELPER.ask_without_blocking([self.text, value, quote_value])
         except ConfinedError as error:
             return f"it can't be checked: {error}"
         return found

@@ -27,7 +27,7 @@ def build(node: AgentNode, parts: Parts) -> NodeFunction:
 
     async def run(state: dict[str, Any]) -> dict[str, Any]:
         view = parts.view(state)
-        question = as_text(text.evaluate(state=view)) if text else _last_of_person(view)
+        question = as_text(await text.evaluate(state=view)) if text else _last_of_person(view)
         answer = await peer.ask(_thread(params.ref), question, idempotency_key(), limit)
         if params.save:
             return parts.update({params.save: answer.text if answer.text is not None else answer.values})

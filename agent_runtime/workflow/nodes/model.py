@@ -49,10 +49,10 @@ def build(node: ModelNode, parts: Parts) -> NodeFunction:
 
     async def run(state: dict[str, Any]) -> dict[str, Any] | Command[Any]:
         view = parts.view(state)
-        instructions = prompt.render(state=view)
+        instructions = await prompt.render(state=view)
         messages: list[BaseMessage] = [SystemMessage(instructions)] if instructions else []
         if question:
-            messages.append(HumanMessage(as_text(question.evaluate(state=view))))
+            messages.append(HumanMessage(as_text(await question.evaluate(state=view))))
         else:
             messages += convert_to_messages(state.get("messages") or [])
         added = await talk.run(messages)

@@ -15,6 +15,6 @@ def build(node: SetNode, parts: Parts) -> NodeFunction:
 
     async def run(state: dict[str, Any]) -> dict[str, Any]:
         view = parts.view(state)
-        return parts.update({name: expression.evaluate(state=view) for name, expression in values.items()})
+        return parts.update({name: await expression.evaluate(state=view) for name, expression in values.items()})
 
     return run

@@ -17,7 +17,7 @@ def build(node: ToolNode, parts: Parts) -> NodeFunction:
 
     async def run(state: dict[str, Any]) -> dict[str, Any]:
         view = parts.view(state)
-        given = {name: expression.evaluate(state=view) for name, expression in arguments.items()}
+        given = {name: await expression.evaluate(state=view) for name, expression in arguments.items()}
         answer = await tool.call(given, idempotency_key())
         return parts.update({save: answer}) if save else {}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
@@ -23,19 +24,21 @@ GREEDY = {
 
 
 @pytest.mark.parametrize("text", GREEDY.values(), ids=GREEDY)
-def test_it_ends_soon(text):
+async def test_it_ends_soon(text):
     expression = Expression.compile(text)
     assert not expression.light
     begin = time.monotonic()
     with pytest.raises(ExpressionError, match=r"takes more than|budget|more than 4 MiB"):
-        expression.evaluate(state={"numbers": NUMBERS, "text": TEXT})
+        await expression.evaluate(state={"numbers": NUMBERS, "text": TEXT})
     assert time.monotonic() - begin < 10
 
 
-def test_after_one_that_was_ended_the_next_is_evaluated():
+async def test_after_one_that_was_ended_the_next_is_evaluated():
     with pytest.raises(ExpressionError):
-        Expression.compile(GREEDY["a scan for each item"]).evaluate(state={"numbers": NUMBERS, "text": TEXT})
-    assert Expression.compile("state.numbers.filter(i, i > 8997)").evaluate(state={"numbers": NUMBERS[-100:]}) == [
+        await Expression.compile(GREEDY["a scan for each item"]).evaluate(state={"numbers": NUMBERS, "text": TEXT})
+    assert await Expression.compile("state.numbers.filter(i, i > 8997)").evaluate(
+        state={"numbers": NUMBERS[-100:]}
+    ) == [
         8998,
         8999,
     ]
@@ -59,23 +62,36 @@ def test_what_is_evaluated_in_the_pod_itself(text, light):
     assert Expression.compile(text).light is light
 
 
-def test_the_helper_answers_as_the_pod_would():
+async def test_the_helper_answers_as_the_pod_would():
     state = {"items": [{"price": 3, "tags": ["a", None]}, {"price": 2.5, "tags": []}], "none": None, "ä": "\ud800é"}
     text = "[state.items.map(i, i), state.none, state.items.exists(i, i.price > 2.9)]"
-    assert Expression.compile(text).evaluate(state=state) == [state["items"], None, True]
+    assert await Expression.compile(text).evaluate(state=state) == [state["items"], None, True]
 
 
-def test_the_whole_state_can_be_used():
-    assert Expression.compile("state.map(name, name).size()").evaluate(state={"a": 1, "b": 2}) == 2
+async def test_the_whole_state_can_be_used():
+    assert await Expression.compile("state.map(name, name).size()").evaluate(state={"a": 1, "b": 2}) == 2
 
 
-def test_an_error_is_told_once():
+async def test_an_error_is_told_once():
     with pytest.raises(ExpressionError) as caught:
-        Expression.compile("state.items.map(i, i.missing)").evaluate(state={"items": [{}]})
+        await Expression.compile("state.items.map(i, i.missing)").evaluate(state={"items": [{}]})
     assert str(caught.value).count("can't be evaluated") == 1
     assert "missing" in str(caught.value)
 
 
-def test_a_value_that_is_no_json_is_refused():
+async def test_a_value_that_is_no_json_is_refused():
     with pytest.raises(ExpressionError, match="not plain"):
-        Expression.compile("[1].map(i, b'x')").evaluate(state={})
+        await Expression.compile("[1].map(i, b'x')").evaluate(state={})
+
+
+async def test_others_go_on_meanwhile():
+    heavy = Expression.compile(GREEDY["a scan for each item"])
+    state = {"numbers": NUMBERS, "text": TEXT}
+    waiting = asyncio.gather(*(heavy.evaluate(state=state) for _ in range(3)), return_exceptions=True)
+    longest = 0.0
+    while not waiting.done():
+        begin = time.monotonic()
+        await asyncio.sleep(0.01)
+        longest = max(longest, time.monotonic() - begin)
+    assert all(isinstance(outcome, ExpressionError) for outcome in await waiting)
+    assert longest < 0.8

@@ -17,14 +17,14 @@ from agent_runtime.spec.expression import Expression, ExpressionError, state_fie
         ("'a,b'.split(',')", ["a", "b"]),
     ],
 )
-def test_values_are_plain_python(text, value):
+async def test_values_are_plain_python(text, value):
     state = {"n": 2, "words": ["a", "b"], "nothing": None}
-    assert Expression.compile(text).evaluate(state=state) == value
+    assert await Expression.compile(text).evaluate(state=state) == value
 
 
-def test_a_missing_field_is_an_error_that_names_the_expression():
+async def test_a_missing_field_is_an_error_that_names_the_expression():
     with pytest.raises(ExpressionError, match=r"`state\.gone` can't be evaluated"):
-        Expression.compile("state.gone").evaluate(state={})
+        await Expression.compile("state.gone").evaluate(state={})
 
 
 def test_unknown_names_do_not_compile():
@@ -37,15 +37,15 @@ def test_a_syntax_error_says_where():
         Expression.compile("state.n ==")
 
 
-def test_an_expression_cannot_run_long():
+async def test_an_expression_cannot_run_long():
     nested = "state.l.map(a, state.l.map(b, state.l.map(c, a + b + c)))"
     with pytest.raises(ExpressionError, match="budget"):
-        Expression.compile(nested).evaluate(state={"l": list(range(300))})
+        await Expression.compile(nested).evaluate(state={"l": list(range(300))})
 
 
-def test_a_condition_must_be_boolean():
+async def test_a_condition_must_be_boolean():
     with pytest.raises(ExpressionError, match="must be true or false, and is int"):
-        Expression.compile("state.n").holds({"state": {"n": 1}})
+        await Expression.compile("state.n").holds({"state": {"n": 1}})
 
 
 def test_fields_inside_literals_are_no_fields():

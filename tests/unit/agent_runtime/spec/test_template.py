@@ -16,9 +16,9 @@ from agent_runtime.spec.template import Template
         ("", ""),
     ],
 )
-def test_holes_are_filled(text, rendered):
+async def test_holes_are_filled(text, rendered):
     state = {"name": "Ann", "n": 2, "list": ["a", "b"], "none": None}
-    assert Template.compile(text).render(state=state) == rendered
+    assert await Template.compile(text).render(state=state) == rendered
 
 
 def test_an_open_hole_is_refused():
@@ -26,5 +26,5 @@ def test_an_open_hole_is_refused():
         Template.compile("Hello {{ state.name")
 
 
-def test_a_value_with_braces_is_not_expanded_again():
-    assert Template.compile("{{ state.x }}").render(state={"x": "{{ state.secret }}"}) == "{{ state.secret }}"
+async def test_a_value_with_braces_is_not_expanded_again():
+    assert await Template.compile("{{ state.x }}").render(state={"x": "{{ state.secret }}"}) == "{{ state.secret }}"
