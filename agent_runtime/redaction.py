@@ -19,9 +19,9 @@ _LARGEST = 1 << 16
 
 @dataclass(frozen=True)
 class Redaction:
-    """Knows the secrets of a pod: the files in some folders, read at each use, and values of its environment."""
+    """Knows the secrets of a pod: files, and those in folders, read at each use; and values of its environment."""
 
-    folders: tuple[Path, ...]
+    places: tuple[Path, ...]
     values: tuple[str, ...] = ()
 
     def __call__(self, text: str) -> str:
@@ -31,13 +31,13 @@ class Redaction:
         return text
 
     def _known(self) -> Iterator[str]:
-        for value in (*self.values, *_contents(self.folders)):
+        for value in (*self.values, *_contents(self.places)):
             yield from (form for form in _forms(value) if len(form) >= _SHORTEST)
 
 
-def _contents(folders: Iterable[Path]) -> Iterator[str]:
-    for folder in folders:
-        for file in sorted(folder.rglob("*")):
+def _contents(places: Iterable[Path]) -> Iterator[str]:
+    for place in places:
+        for file in [place, *sorted(place.rglob("*"))]:
             try:
                 if file.is_file() and file.stat().st_size <= _LARGEST:
                     yield file.read_text(encoding="utf-8")

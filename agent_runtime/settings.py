@@ -27,6 +27,9 @@ _OF_THE_OPERATOR = ("APM_CONFIG", "POD_NAME")
 mind, such as a `PORT`, or that somebody else may write."""
 
 
+_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
+"""Of the pod's ServiceAccount, where the agent has permissions in the Kubernetes API."""
+
 _SECRET_NAME = re.compile("PASSW|SECRET|TOKEN|KEY|CREDENTIAL|AUTH|DSN|URI|URL|CONNECTION", re.IGNORECASE)
 
 
@@ -72,7 +75,8 @@ class Settings:
     @property
     def redaction(self) -> Redaction:
         """Takes the pod's secrets out of texts."""
-        return Redaction((self.secrets_dir, self.api_keys_dir), self.secret_values)
+        places = (self.secrets_dir, self.api_keys_dir, self.tls_dir / "tls.key", _TOKEN)
+        return Redaction(places, self.secret_values)
 
     @classmethod
     def from_environment(cls, environ: Mapping[str, str] | None = None) -> Settings:

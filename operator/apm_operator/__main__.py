@@ -18,7 +18,7 @@ APM_AUTHORITY_SECONDS, APM_AUTHORITY_OVERLAP_SECONDS, APM_SECRETS_GRANT, APM_LOG
 
 _JSON_LEVELS = 20_000
 """The API server takes objects nested 10,000 levels deep, and `json` counts each as a call. One resource that can't be
-read would end every list and watch, and with them the operator for everybody."""
+read would end every list and watch, and with them the operator, or an audit, for everybody."""
 
 
 def main() -> int:
@@ -36,6 +36,7 @@ def main() -> int:
     audit = "tell what agents can reach, may do and read, and where that leaves the baseline"
     arguments.add_arguments(commands.add_parser("audit", help=audit, description=f"{audit.capitalize()}."))
     given = parser.parse_args()
+    sys.setrecursionlimit(_JSON_LEVELS)
     if given.command == "audit":
         from apm_operator.audit import command  # noqa: PLC0415  the operator does without it
 
@@ -58,7 +59,6 @@ def _operate() -> int:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
-    sys.setrecursionlimit(_JSON_LEVELS)
     try:
         # Not uvloop: connections of aiohttp that break while they are opened make it mix up file descriptors.
         # https://github.com/MagicStack/uvloop/issues/653

@@ -174,6 +174,17 @@ def test_rights_given_by_hand_are_found(control_plane, clerk):
     assert ids == {"rights-secrets", "rights-beyond-resource"}
 
 
+def test_an_agent_that_is_nested_without_end_hides_no_other(control_plane, clerk):
+    deep = agent("deep")
+    deep["spec"]["workflow"]["nodes"][0]["with"] = {"output": {"default": "DEEP"}}
+    levels = 5_000
+    text = json.dumps(deep).replace('"DEEP"', "[" * levels + "]" * levels)
+    control_plane.kubectl("create", f"--namespace={clerk}", "--filename=-", stdin=text)
+    told = audit(control_plane.kubeconfig, "--namespace", clerk, "--output=json")
+    assert "Traceback" not in told.stderr
+    assert [each["name"] for each in json.loads(told.stdout)["agents"]] == ["clerk", "deep"]
+
+
 def test_all_namespaces_are_looked_at(control_plane, clerk):
     told = audit(control_plane.kubeconfig, "--all-namespaces", "--output=json")
     assert (clerk, "clerk") in {(each["namespace"], each["name"]) for each in json.loads(told.stdout)["agents"]}

@@ -169,6 +169,21 @@ def _plain_secret(subject: Subject) -> Iterator[str]:
             yield f"the variable {variable['name']} holds its value in the resource"
 
 
+def _secret_in_plain(subject: Subject) -> Iterator[str]:
+    for model in subject.spec.get("models") or ():
+        if model.get("apiKeySecretRef") and _is_plain(model.get("baseURL")):
+            yield f"model {model.get('name')} is sent its key without TLS"
+    flows = (subject.spec.get("workflow"), *(subject.spec.get("workflows") or ()))
+    for tool in (tool for flow in flows for tool in (flow or {}).get("tools") or ()):
+        http = tool.get("http") or {}
+        if http.get("bearerTokenSecretRef") and _is_plain(http.get("url")):
+            yield f"tool {tool.get('name')} is sent its token without TLS"
+
+
+def _is_plain(url: str | None) -> bool:
+    return str(url).lower().startswith("http://")
+
+
 def _suspended(subject: Subject) -> Iterator[str]:
     if subject.spec.get("suspend"):
         yield "`suspend` keeps changes, renewed rules among them, from its pods"
@@ -211,6 +226,7 @@ CHECKS = (
     Check("rights-beyond-resource", "Nobody else has given its ServiceAccount rights.", _other_rights),
     Check("image-not-pinned", "An own image is named by its digest.", _unpinned_image),
     Check("secret-in-env", "No secret stands in the resource itself.", _plain_secret),
+    Check("secret-in-plain", "Keys and tokens are sent to models and tools by TLS only.", _secret_in_plain),
     Check("suspended", "The operator keeps the agent in order.", _suspended),
     Check("namespace-not-restricted", "Its namespace enforces Pod Security `restricted`.", _unrestricted),
 )

@@ -12,7 +12,9 @@ import httpx
 import pytest
 import uvicorn
 
+from agent_runtime import settings
 from agent_runtime.redaction import PLACEHOLDER, Redaction
+from agent_runtime.settings import Settings
 from fakes.agents import config
 from fakes.echo import Echo
 from fakes.processes import DEADLINE, program, start
@@ -222,6 +224,15 @@ def _readiness(url: str) -> str:
 def test_redaction_knows_the_forms_of_a_secret(tmp_path, text, expected):
     (tmp_path / "secrets" / "llm" / "tiny").write_text("short")
     assert Redaction((tmp_path / "secrets",))(text) == expected
+
+
+def test_the_pods_own_key_and_token_are_redacted(tmp_path, monkeypatch):
+    for name in ("tls.key", "token"):
+        (tmp_path / name).write_text(f"-----BEGIN {name}-----\nmarked-{name}\n")
+    monkeypatch.setattr(settings, "_TOKEN", tmp_path / "token")
+    redact = Settings(tls_dir=tmp_path).redaction
+    for name in ("tls.key", "token"):
+        assert redact(f"{(tmp_path / name).read_text()!r}") == "'[redacted]\\n'"
 
 
 def test_redaction_reads_a_secret_that_was_changed(tmp_path):
