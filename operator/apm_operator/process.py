@@ -101,6 +101,7 @@ class Operator:
                 prober=self._prober,
                 images=Images(settings.runtime_image, settings.runtime_image_pull_policy),
                 grantable=grants.read(settings.grantable),
+                home=settings.operator_namespace,
                 pressed=self._queue.pressed,
             ),
             namespaces=settings.watch_namespaces,

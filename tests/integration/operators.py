@@ -19,6 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from cluster.settings import REPOSITORY
 
+HOME = "default"
+"""Where the operators keep their leases and authorities, each by the name of the namespace that it serves."""
 READ_VERBS = {"get", "list", "discover"}
 
 
@@ -107,7 +109,8 @@ def operator(kubeconfig: Path, namespace: str, log: Path, **settings: str) -> It
         "PYTHONDONTWRITEBYTECODE": "1",
         "KUBECONFIG": str(kubeconfig),
         "APM_WATCH_NAMESPACES": namespace,
-        "APM_OPERATOR_NAMESPACE": namespace,
+        "APM_NAME": namespace,
+        "APM_OPERATOR_NAMESPACE": HOME,
         "APM_LEADER_ELECTION": "false",
         "APM_HTTP_HOST": "127.0.0.1",
         "APM_HTTP_PORT": "0",

@@ -10,7 +10,7 @@ import httpx
 import yaml
 
 from cluster.controlplane import ControlPlane
-from integration.operators import agent, eventually, operator
+from integration.operators import HOME, agent, eventually, operator
 
 
 class Account:
@@ -25,6 +25,8 @@ class Account:
         rules = [{"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}]
         self.kubectl("apply", "--filename=-", stdin=json.dumps(role | {"rules": rules}))
         self.kubectl("create", "rolebinding", "all", "--role=all", f"--serviceaccount={namespace}:operator")
+        everything = ("--clusterrole=cluster-admin", f"--serviceaccount={namespace}:operator", f"--namespace={HOME}")
+        plane.kubectl("create", "rolebinding", namespace, *everything)
 
     def kubectl(self, *arguments: str, stdin: str | None = None) -> str:
         return self.plane.kubectl(f"--namespace={self.namespace}", *arguments, stdin=stdin)

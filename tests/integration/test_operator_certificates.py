@@ -17,7 +17,7 @@ import pytest
 from apm_operator.pki import certificates
 from apm_operator.pki.certificates import Leaf
 from cluster.controlplane import ControlPlane
-from integration.operators import Operator, eventually, operator
+from integration.operators import HOME, Operator, eventually, operator
 from integration.shop import Shop
 
 TLS = {"mode": "Enabled"}
@@ -257,7 +257,7 @@ def asker(shop: CertificateSpace, running: Operator, folder: Path) -> Callable[[
     context = ssl.create_default_context(cadata=shop.trusted())
     context.load_cert_chain(file)
     port = next(line["https"] for line in running.lines() if line["event"] == "started")
-    host = f"apm-operator.{shop.namespace}.svc"
+    host = f"{shop.namespace}.{HOME}.svc"
 
     def ask(token: str) -> dict[str, Any]:
         transport = httpx.HTTPTransport(verify=context)

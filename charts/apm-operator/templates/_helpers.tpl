@@ -86,7 +86,7 @@ projected:
 {{- else if .Values.watchNamespaces -}}
 {{- first .Values.watchNamespaces }}
 {{- else -}}
-{{- .Release.Namespace }}
+default
 {{- end }}
 {{- end }}
 

@@ -72,6 +72,7 @@ class Reconciler:
     """What a pass needs.
 
     Attributes:
+        home: namespace of the operator, where no agents are made.
         pressed: whether other agents wait for a pass.
     """
 
@@ -84,6 +85,7 @@ class Reconciler:
     prober: Prober
     images: Images
     grantable: tuple[Permission, ...] = ()
+    home: str = ""
     pressed: Callable[[], bool] = bool
 
     async def reconcile(self, key: Key, failures: int = 0) -> Outcome:
@@ -114,6 +116,8 @@ class Reconciler:
             return Outcome("retry", failed=True, at_least=error.retry_after)
 
     async def _pass(self, key: Key, entry: Entry, failures: int) -> Outcome:
+        if key.namespace == self.home:
+            return await self._stall(key, entry, None, assess.at_home(key))
         try:
             made, secrets = await self._plan(key, entry)
         except InvalidSpec as error:

@@ -14,6 +14,7 @@ from apm_operator.kinds import SECRETS
 from apm_operator.manifests.deployment import PROGRESS_DEADLINE_SECONDS
 
 if TYPE_CHECKING:
+    from apm_operator.queue import Key
     from apm_operator.reconcile.facts import DeploymentFacts, PodFacts
     from apm_operator.reconcile.secrets import Findings, SecretUse
 
@@ -105,6 +106,15 @@ def with_unread_secrets(verdict: Verdict, names: Iterable[str]) -> Verdict:
         return verdict
     hint = f"The operator may not read {', '.join(names)}: if pods stay in ContainerCreating, is it there?"
     return replace(verdict, message=f"{verdict.message} {hint}")
+
+
+def at_home(key: Key) -> Verdict:
+    """An agent in the operator's own namespace, whose pods could mount the keys of the authority by a Secret's name."""
+    return Verdict.stalled(
+        c.NAMESPACE_NOT_ALLOWED,
+        f"No agents run in {key.namespace}, the operator's own namespace, since the keys that sign all agents' "
+        f"certificates lie there: make {key.name} in another namespace, and delete this one.",
+    )
 
 
 def network(unknown: Iterable[str]) -> Aspect:

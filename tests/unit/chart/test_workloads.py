@@ -40,7 +40,7 @@ def test_the_services_select_the_operator_and_not_the_test(render):
 
 
 def test_the_test_runs_where_the_operator_watches(render):
-    assert namespaces_of_hooks(render()) == {"apm-system"}
+    assert namespaces_of_hooks(render()) == {"default"}
     assert namespaces_of_hooks(render("watchNamespaces={a,b}")) == {"a"}
     assert namespaces_of_hooks(render("watchNamespaces={a,b}", "tests.namespace=b")) == {"b"}
 

@@ -26,6 +26,18 @@ async def test_a_new_agent_costs_its_children_and_one_status(world: World):
     assert world.ready == ("Unknown", "Progressing")
 
 
+async def test_no_agent_is_made_in_the_operators_own_namespace(world: World):
+    world.reconciler.home = KEY.namespace
+    reference = {"name": "STOLEN", "valueFrom": {"secretKeyRef": {"name": "apm-operator-ca", "key": "tls.key"}}}
+    world.write(env=[reference])
+    assert (await world.reconcile()).result == "invalid"
+    assert world.kube.kinds() == {"Event": 1}
+    assert world.ready == ("False", "NamespaceNotAllowed")
+    told = {condition["type"]: condition for condition in world.status["conditions"]}
+    assert told["Stalled"]["status"] == "True"
+    assert "make one in another namespace" in told["Ready"]["message"]
+
+
 async def test_a_second_pass_calls_nothing(world: World):
     world.write()
     await world.reconcile()
