@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 _LARGEST_BODY = 32_768
 _AT_ONCE = 16
+BODY_SECONDS = 5.0
+"""How long an agent may take to send a question, which is small."""
+_LINGER_SECONDS = 1.0
+"""How long the rest of a question is read after the answer to it."""
 _LOOK_SECONDS = 15.0
 _FIRST_LOOK_SECONDS = 1.0
 
@@ -63,7 +67,7 @@ class TokenReviewServer:
         """
         app = web.Application(client_max_size=_LARGEST_BODY)
         app.router.add_post("/tokenreviews", self._answer)
-        self._runner = web.AppRunner(app, access_log=None, handle_signals=False)
+        self._runner = web.AppRunner(app, access_log=None, handle_signals=False, lingering_time=_LINGER_SECONDS)
         await self._runner.setup()
         site = web.TCPSite(self._runner, host, port, ssl_context=self._context)
         await site.start()
@@ -98,19 +102,26 @@ class TokenReviewServer:
             metrics.TOKEN_REVIEWS.labels("refused").inc()
             return _problem(403, "Only agents may ask: show the certificate of one")
         try:
-            question = Question.model_validate_json(await request.read())
+            async with asyncio.timeout(BODY_SECONDS):
+                text = await request.read()
+            question = Question.model_validate_json(text)
+        except TimeoutError:
+            metrics.TOKEN_REVIEWS.labels("refused").inc()
+            answer = _problem(408, f"The question was not there within {BODY_SECONDS:g} s")
+            answer.force_close()
+            return answer
         except (ValidationError, web.HTTPRequestEntityTooLarge):
             metrics.TOKEN_REVIEWS.labels("refused").inc()
             return _problem(400, 'Send {"token": "...", "audience": "..."} of at most 32 KiB')
         try:
             async with self._gate:
-                answer = await self._review(question)
+                found = await self._review(question)
         except ApiError as error:
             _log.warning("A token could not be reviewed", agent=agent, error=str(error))
             metrics.TOKEN_REVIEWS.labels("failed").inc()
             return _problem(503, "Kubernetes could not be asked; try again")
-        metrics.TOKEN_REVIEWS.labels("good" if answer["authenticated"] else "bad").inc()
-        return web.json_response(answer)
+        metrics.TOKEN_REVIEWS.labels("good" if found["authenticated"] else "bad").inc()
+        return web.json_response(found)
 
     async def _review(self, question: Question) -> dict[str, Any]:
         body = {

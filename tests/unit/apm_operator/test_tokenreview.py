@@ -11,6 +11,7 @@ import aiohttp
 import pytest
 
 from agent_runtime.spec.identity import OPERATOR_URI, agent_uri
+from apm_operator import tokenreview
 from apm_operator.errors import Unreachable
 from apm_operator.pki import certificates, holding
 from apm_operator.pki.certificates import Pair, Subject
@@ -138,6 +139,18 @@ async def test_what_is_no_question_is_refused(server, authority, tmp_path, body)
     status, problem = await ask(server, client(tmp_path, authority, AGENT), body)
     assert status == 400
     assert "token" in problem["detail"]
+
+
+async def test_a_question_that_does_not_come_is_given_up(server, authority, tmp_path, monkeypatch):
+    monkeypatch.setattr(tokenreview, "BODY_SECONDS", 0.2)
+    context = client(tmp_path, authority, AGENT)
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port, ssl=context, server_hostname=HOST)
+    writer.write(b"POST /tokenreviews HTTP/1.1\r\nhost: it\r\ncontent-length: 1000\r\n\r\n{")
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"The question was not there" in answer
 
 
 async def test_a_kubernetes_that_does_not_answer_is_no_answer(server, kube, authority, tmp_path):
