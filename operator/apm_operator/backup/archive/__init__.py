@@ -1,0 +1,1 @@
+"""mongodump's archive format, read incrementally: common/archive/spec.md of mongodb/mongo-tools."""
