@@ -7,6 +7,7 @@ from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect
 
 from agent_runtime.errors import AgentError
 from agent_runtime.server import assistants, health, problems, runs, threads
@@ -45,9 +46,12 @@ def build_app(agent: Agent) -> Starlette:
             AgentError: problems.on_agent_error,
             ValidationError: problems.on_invalid,
             HTTPException: problems.on_http_error,
+            ClientDisconnect: problems.on_gone,
             Exception: problems.on_bug,
         },
     )
+    # A redirect to the path without its slash would go to whatever host the request names.
+    app.router.redirect_slashes = False
     app.state.agent = agent
     app.state.intake = Intake(agent.settings.max_body_bytes)
     return app

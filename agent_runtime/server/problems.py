@@ -78,6 +78,11 @@ async def on_http_error(_: Request, error: Exception) -> Response:
     return problem(error.status_code, detail, dict(error.headers or {}))
 
 
+async def on_gone(_: Request, __: Exception) -> Response:
+    """Clients that hang up, or break the rules of HTTP, before their body has ended. Nobody reads this answer."""
+    return problem(HTTPStatus.BAD_REQUEST, "the body was cut short")
+
+
 async def on_bug(_: Request, error: Exception) -> Response:
     """Everything else. The message stays in the log."""
     log.error("request failed", exc_info=error)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import httpx
 import pytest
 
-from fakes.agents import CHAT, ECHO, person, running
+from fakes.agents import CHAT, ECHO, RunningAgent, person, running
 
 SPEC = {"models": [ECHO], "workflow": CHAT}
 RUN = {"assistant_id": "agent", "input": person("hi"), "if_not_exists": "create"}
@@ -73,6 +75,35 @@ async def test_a_history_is_filtered_by_names_that_metadata_can_have(name):
         await http.post("/threads/t/runs/wait", json=RUN)
         answer = await http.post("/threads/t/history", json={"metadata": {name: 1}})
         assert answer.status_code == 422
+
+
+async def test_nothing_is_redirected_to_the_host_that_a_request_names():
+    async with running(SPEC) as it, httpx.AsyncClient(base_url=it.url) as http:
+        answer = await http.get("/info/", headers={"host": "evil.example"})
+        assert answer.status_code == 404
+        assert "location" not in answer.headers
+
+
+@pytest.mark.parametrize("body", [b"content-length: 9\r\n\r\n{", b"transfer-encoding: chunked\r\n\r\n" + b"f" * 30])
+async def test_a_body_that_is_cut_short_is_no_failure_of_the_server(body):
+    async with running(SPEC) as it:
+        url = httpx.URL(it.url)
+        reader, writer = await asyncio.open_connection(url.host, url.port)
+        writer.write(b"POST /threads HTTP/1.1\r\nhost: x\r\n" + body)
+        writer.write_eof()
+        await reader.read()
+        writer.close()
+        async with asyncio.timeout(10):
+            while not (codes := _codes(it, "create_thread")):  # noqa: ASYNC110 - polled with a deadline
+                await asyncio.sleep(0.01)
+        assert codes == {"400"}
+
+
+def _codes(it: RunningAgent, handler: str) -> set[str]:
+    """The status codes of a handler's answers so far."""
+    samples = [each for metric in it.agent.metrics.registry.collect() for each in metric.samples]
+    ours = [each.labels for each in samples if each.name == "apm_agent_http_requests_total"]
+    return {labels["code"] for labels in ours if labels["handler"] == handler}
 
 
 async def test_numbers_of_thousands_of_digits_are_no_numbers():
