@@ -6,21 +6,20 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
 from apm_operator import conditions, metrics
 from apm_operator.errors import ApiError, LeadershipLost, Rewound
-from apm_operator.kinds import AGENTS, SELECTOR, WATCHED, Resource
+from apm_operator.kinds import AGENTS, OWNERS, SELECTOR, WATCHED, Resource
 from apm_operator.reconcile.agentdeployment import Outcome
 from apm_operator.reconcile.cache import key_of
 
 if TYPE_CHECKING:
     from apm_operator.kube import Kube
     from apm_operator.queue import Key, WorkQueue
-    from apm_operator.reconcile.agentdeployment import Reconciler
     from apm_operator.reconcile.cache import Cache
 
 _PASS_SECONDS = 120.0
@@ -31,15 +30,26 @@ _RETRY_LISTING_SECONDS = 2.0
 _log = structlog.stdlib.get_logger(__name__)
 
 
+class Reconciler(Protocol):
+    """Knows how to make one kind of object what its spec says."""
+
+    async def reconcile(self, key: Key, failures: int = 0) -> Outcome:
+        """Make one pass; `failures` is how many have failed in a row."""
+
+
 class Controller:
-    """Keeps every agent as its spec says."""
+    """Keeps every object as its spec says.
+
+    Attributes:
+        synced: whether everything has been listed once.
+    """
 
     def __init__(
         self,
         kube: Kube,
         cache: Cache,
         queue: WorkQueue,
-        reconciler: Reconciler,
+        reconcilers: Mapping[str, Reconciler],
         *,
         namespaces: Iterable[str],
         resync: float,
@@ -48,7 +58,7 @@ class Controller:
         self._kube = kube
         self._cache = cache
         self._queue = queue
-        self._reconciler = reconciler
+        self._reconcilers = reconcilers
         self._namespaces: tuple[str | None, ...] = tuple(namespaces) or (None,)
         self._resync = resync
         self._concurrency = concurrency
@@ -87,7 +97,7 @@ class Controller:
     async def _one(self, key: Key) -> bool:
         entry = self._cache.get(key)
         uid = entry.agent.uid if entry is not None and entry.agent is not None else ""
-        with structlog.contextvars.bound_contextvars(namespace=key.namespace, name=key.name, uid=uid):
+        with structlog.contextvars.bound_contextvars(kind=key.kind, namespace=key.namespace, name=key.name, uid=uid):
             return await self._pass(key)
 
     async def _pass(self, key: Key) -> bool:
@@ -95,10 +105,10 @@ class Controller:
         started = time.perf_counter()
         try:
             async with asyncio.timeout(_PASS_SECONDS):
-                outcome = await self._reconciler.reconcile(key, self._queue.failures(key))
+                outcome = await self._reconcilers[key.kind].reconcile(key, self._queue.failures(key))
         except LeadershipLost:
             raise
-        except Exception:  # noqa: BLE001  a fault of ours in one agent must not stop the others
+        except Exception:  # noqa: BLE001  a fault of ours in one object must not stop the others
             _log.exception("A pass broke")
             outcome = Outcome("error", failed=True)
         metrics.RECONCILES.labels(outcome.result).inc()
@@ -147,7 +157,7 @@ class Controller:
         before = self._cache.known(resource)
         listed: set[tuple[Key, str]] = set()
         for namespace in self._namespaces:
-            async for page in self._kube.pages(resource, namespace, "" if resource is AGENTS else SELECTOR):
+            async for page in self._kube.pages(resource, namespace, "" if resource in OWNERS else SELECTOR):
                 for item in page:
                     key = key_of(resource, item)
                     if key is None:
@@ -181,7 +191,7 @@ class Controller:
         reasons: Counter[str] = Counter()
         for key in self._cache:
             entry = self._cache.get(key)
-            if entry is not None and entry.agent is not None:
+            if entry is not None and entry.agent is not None and key.kind == AGENTS.kind:
                 reasons[conditions.reason(entry.agent.status.get("conditions") or ()) or "New"] += 1
         metrics.AGENTS.clear()
         for reason, number in reasons.items():

@@ -9,6 +9,12 @@ VERSION = "v1alpha1"
 FIELD_MANAGER = "apm-operator"
 
 AGENT_LABEL = f"{GROUP}/agent"
+POLICY_LABEL = f"{GROUP}/backup-policy"
+RESTORE_LABEL = f"{GROUP}/restore"
+JOB_LABEL = f"{GROUP}/job"
+"""What a Job of backups does: one of the commands of `backup.job`."""
+JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
+"""Label that Kubernetes puts on the pods of a Job: its name."""
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 SELECTOR = f"{MANAGED_BY_LABEL}={FIELD_MANAGER}"
 """Label selector of everything the operator makes, pods included."""
@@ -45,6 +51,9 @@ class Resource:
 
 
 AGENTS = Resource(GROUP, VERSION, "agentdeployments", "AgentDeployment")
+BACKUP_POLICIES = Resource(GROUP, VERSION, "backuppolicies", "BackupPolicy")
+BACKUPS = Resource(GROUP, VERSION, "backups", "Backup")
+RESTORES = Resource(GROUP, VERSION, "restores", "Restore")
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
 SERVICES = Resource("", "v1", "services", "Service")
@@ -53,6 +62,9 @@ DISRUPTION_BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisrup
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
 NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
+CRON_JOBS = Resource("batch", "v1", "cronjobs", "CronJob")
+JOBS = Resource("batch", "v1", "jobs", "Job")
+CLAIMS = Resource("", "v1", "persistentvolumeclaims", "PersistentVolumeClaim")
 PODS = Resource("", "v1", "pods", "Pod")
 SECRETS = Resource("", "v1", "secrets", "Secret")
 CERTIFICATES = Resource("cert-manager.io", "v1", "certificates", "Certificate")
@@ -72,5 +84,13 @@ CHILDREN = (
     DISRUPTION_BUDGETS,
 )
 """What an agent can consist of."""
+OWNERS = (AGENTS, BACKUP_POLICIES, BACKUPS, RESTORES)
+"""What users write; everything else belongs to one of them."""
+OWNER_LABELS = {
+    AGENT_LABEL: AGENTS.kind,
+    POLICY_LABEL: BACKUP_POLICIES.kind,
+    RESTORE_LABEL: RESTORES.kind,
+}
+"""Labels of what belongs to one of them: its name, and its kind."""
 WATCHED = (AGENTS, *CHILDREN, PODS)
-BY_KIND = {resource.kind: resource for resource in WATCHED}
+BY_KIND = {resource.kind: resource for resource in (*OWNERS, *CHILDREN, CRON_JOBS, JOBS, PODS)}

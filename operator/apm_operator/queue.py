@@ -1,4 +1,4 @@
-"""The work queue: which agents are to be looked at, each at most once at a time.
+"""The work queue: which objects are to be looked at, each at most once at a time.
 
 The same rules as client-go's workqueue: a key that is added while it waits stays there once; a key that is added while
 it is worked on comes back when that pass ends; a key that failed comes back after its own growing delay. Beyond them, a
@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from apm_operator import metrics
+from apm_operator.kinds import AGENTS
 
 _FIRST_DELAY = 1.0
 _LONGEST_DELAY = 300.0
@@ -22,10 +23,11 @@ _PATIENCE_SECONDS = 30.0
 
 
 class Key(NamedTuple):
-    """Names one AgentDeployment."""
+    """Names one AgentDeployment, or an object of another kind that the operator serves."""
 
     namespace: str
     name: str
+    kind: str = AGENTS.kind
 
 
 class Timer(Protocol):

@@ -9,7 +9,7 @@ import aiohttp
 import kopf
 from kopf._core.engines.peering import Identity
 
-from apm_operator.kinds import AGENTS, FIELD_MANAGER, SELECTOR, WATCHED
+from apm_operator.kinds import BY_KIND, FIELD_MANAGER, GROUP, OWNERS, SELECTOR, WATCHED
 from apm_operator.kube import PAGE
 from apm_operator.reconcile.cache import key_of
 
@@ -69,13 +69,14 @@ def observer(
 
     Args:
         cache: takes in what the watches tell.
-        wake: told of an agent that was changed itself.
-        wake_soon: told of an agent whose children, pods or callers have changed.
+        wake: told of an agent, policy, backup or restore that was changed itself.
+        wake_soon: told of one whose children, pods or callers have changed.
     """
 
     def observe(event: Mapping[str, Any]) -> None:
         body = event["object"]
-        changed = key_of(AGENTS, body) if body["kind"] == AGENTS.kind else None
+        resource = BY_KIND[body["kind"]]
+        changed = key_of(resource, body) if resource in OWNERS else None
         for key in cache.observe(body, deleted=event["type"] == "DELETED"):
             (wake if key == changed else wake_soon)(key)
 
@@ -127,11 +128,11 @@ def settings() -> kopf.OperatorSettings:
     chosen.watching.server_timeout = 600
     chosen.watching.client_timeout = 620
     chosen.watching.reconnect_backoff = 0.2
-    chosen.persistence.finalizer = f"{AGENTS.group}/{FIELD_MANAGER}"
+    chosen.persistence.finalizer = f"{GROUP}/{FIELD_MANAGER}"
     chosen.persistence.diffbase_storage = _NoDiffs()
     chosen.persistence.progress_storage = _NoProgress()
     for resource in WATCHED:
-        if resource is not AGENTS:
+        if resource not in OWNERS:
             chosen.watching.label_selectors[resource.group, resource.version, resource.plural] = SELECTOR
     return chosen
 

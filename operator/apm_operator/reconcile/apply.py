@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from apm_operator.errors import Conflict, Invalid, NotFound, OperatorError
-from apm_operator.kinds import AGENTS, BY_KIND, CONFIG_MAPS, ROLE_BINDINGS, Resource
+from apm_operator.kinds import BY_KIND, CONFIG_MAPS, ROLE_BINDINGS, Resource
 from apm_operator.manifests.agent import digest, with_metadata
 from apm_operator.reconcile.compare import covers
 
@@ -124,7 +124,7 @@ def check_owner(existing: Mapping[str, Any], resource: Resource, key: Key, uid: 
     owners = metadata.get("ownerReferences") or ()
     if any(owner["uid"] == uid for owner in owners):
         return
-    if any(owner["kind"] == AGENTS.kind and owner["name"] == key.name for owner in owners):
+    if any(owner["kind"] == key.kind and owner["name"] == key.name for owner in owners):
         raise OwnerLeaving(resource.kind, metadata["name"])
     raise NameTaken(resource.kind, metadata["name"])
 

@@ -5,24 +5,41 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from apm_operator.echoes import Echoes
-from apm_operator.kinds import AGENT_LABEL, AGENTS, APPLIED_HASH, BY_KIND, DEPLOYMENTS, PODS, RECONCILE_AT, Resource
+from apm_operator.kinds import (
+    AGENTS,
+    APPLIED_HASH,
+    BACKUPS,
+    BY_KIND,
+    DEPLOYMENTS,
+    JOBS,
+    OWNER_LABELS,
+    OWNERS,
+    PODS,
+    RECONCILE_AT,
+    Resource,
+)
 from apm_operator.manifests.agent import canonical, digest
 from apm_operator.queue import Key
 from apm_operator.reconcile.callers import CallIndex, links
 from apm_operator.reconcile.facts import DeploymentFacts, PodFacts
 from apm_operator.reconcile.plan import Plan
+from apm_operator.reconcile.runs import JobFacts, RunPod
 from apm_operator.reconcile.tombstones import Tombstones
 
 _NOT_COMPARED = frozenset({"status", "apiVersion", "kind"})
 _METADATA_COMPARED = ("labels", "annotations", "ownerReferences")
+_Run = TypeVar("_Run", JobFacts, RunPod)
 
 
 @dataclass(slots=True)
 class AgentRecord:
-    """An AgentDeployment as last seen; `body` is JSON of what its spec is read from."""
+    """An AgentDeployment, or an object of another kind that users write, as last seen.
+
+    `body` is JSON of what its spec is read from.
+    """
 
     uid: str
     generation: int
@@ -31,6 +48,8 @@ class AgentRecord:
     status: dict[str, Any]
     reconcile_at: str
     deleting: bool
+    created: str = ""
+    finalizers: tuple[str, ...] = ()
 
     def same(self, metadata: Mapping[str, Any]) -> bool:
         """Whether this metadata shows the same object, and no change to it but of its status."""
@@ -65,29 +84,39 @@ class ChildRecord:
 
 @dataclass(slots=True)
 class Entry:
-    """All that is known about one agent."""
+    """All that is known about one agent; or about a policy, a backup or a restore.
+
+    Attributes:
+        jobs: the Jobs of a policy or a restore.
+        runs: their pods.
+    """
 
     agent: AgentRecord | None = None
     children: dict[tuple[str, str], ChildRecord] = field(default_factory=dict)
     deployment: DeploymentFacts | None = None
     pods: dict[str, PodFacts] = field(default_factory=dict)
     plan: Plan | None = None
+    jobs: dict[str, JobFacts] = field(default_factory=dict)
+    runs: dict[str, RunPod] = field(default_factory=dict)
 
     def empty(self) -> bool:
         """Whether nothing of the agent is left."""
-        return self.agent is None and not self.children and not self.pods
+        return self.agent is None and not (self.children or self.pods or self.jobs or self.runs)
 
-    def versions(self, resource: Resource, name: str) -> list[tuple[str, str]]:
-        """Name and resource version of each object of a kind; `name` is the agent's."""
-        if resource is AGENTS:
-            return [(name, self.agent.version)] if self.agent is not None else []
+    def versions(self, resource: Resource, key: Key) -> list[tuple[str, str]]:
+        """Name and resource version of each object of a kind; `key` is the agent's."""
+        if resource in OWNERS:
+            return [(key.name, self.agent.version)] if self.agent is not None and resource.kind == key.kind else []
         if resource is PODS:
-            return [(each, pod.version) for each, pod in self.pods.items()]
+            pods: dict[str, PodFacts | RunPod] = {**self.pods, **self.runs}
+            return [(each, pod.version) for each, pod in pods.items()]
+        if resource is JOBS:
+            return [(each, job.version) for each, job in self.jobs.items()]
         return [(each, child.version) for (kind, each), child in self.children.items() if kind == resource.kind]
 
 
 class Cache:
-    """The entries of all agents.
+    """The entries of all agents, policies, backups and restores.
 
     Attributes:
         calls: who may call whom.
@@ -126,13 +155,16 @@ class Cache:
                 return ()
             entry = self._entries[key] = Entry()
         others: frozenset[Key] = frozenset()
-        if resource is AGENTS:
+        if resource in OWNERS:
             before = entry.agent
-            changed = _observe_agent(entry, body, deleted=deleted)
-            if entry.agent is not before:
+            changed = _observe_agent(entry, resource, body, deleted=deleted)
+            if resource is AGENTS and entry.agent is not before:
                 others = self._link(key, body.get("spec")) if entry.agent is not None else self.calls.drop(key)
-        elif resource is PODS:
+        elif resource is PODS and key.kind == AGENTS.kind:
             changed = _observe_pod(entry, body, deleted=deleted)
+        elif resource in (JOBS, PODS):
+            changed, backup = _observe_run(entry, resource, body, deleted=deleted)
+            others = frozenset({Key(key.namespace, backup, BACKUPS.kind)} if changed else ())
         else:
             changed = _observe_child(entry, resource, body, deleted=deleted)
         if entry.empty():
@@ -184,7 +216,7 @@ class Cache:
         return {
             (key, name): version
             for key, entry in self._entries.items()
-            for name, version in entry.versions(resource, key.name)
+            for name, version in entry.versions(resource, key)
         }
 
     def gone(self, resource: Resource, key: Key, name: str, version: str) -> tuple[Key, ...]:
@@ -194,14 +226,18 @@ class Cache:
             What `observe` does; nothing where the watch has told of it meanwhile.
         """
         entry = self._entries.get(key)
-        if entry is None or (name, version) not in entry.versions(resource, key.name):
+        if entry is None or (name, version) not in entry.versions(resource, key):
             return ()
         others = frozenset[Key]()
-        if resource is AGENTS:
+        if resource in OWNERS:
             entry.agent, entry.plan = None, None
-            others = self.calls.drop(key)
+            others = self.calls.drop(key) if resource is AGENTS else others
         elif resource is PODS:
-            del entry.pods[name]
+            entry.pods.pop(name, None)
+            entry.runs.pop(name, None)
+        elif resource is JOBS:
+            del entry.jobs[name]
+            others = frozenset({Key(key.namespace, name, BACKUPS.kind)})
         else:
             del entry.children[resource.kind, name]
             if resource is DEPLOYMENTS:
@@ -212,10 +248,15 @@ class Cache:
 
 
 def key_of(resource: Resource, body: Mapping[str, Any]) -> Key | None:
-    """The agent that an object is or belongs to."""
+    """The agent, or other object that a user wrote, that an object is or belongs to."""
     metadata = body["metadata"]
-    name = metadata["name"] if resource is AGENTS else (metadata.get("labels") or {}).get(AGENT_LABEL)
-    return Key(metadata["namespace"], name) if name else None
+    if resource in OWNERS:
+        return Key(metadata["namespace"], metadata["name"], resource.kind)
+    labels = metadata.get("labels") or {}
+    for label, kind in OWNER_LABELS.items():
+        if name := labels.get(label):
+            return Key(metadata["namespace"], name, kind)
+    return None
 
 
 def _older(metadata: Mapping[str, Any], uid: str, version: str) -> bool:
@@ -227,7 +268,7 @@ def _older(metadata: Mapping[str, Any], uid: str, version: str) -> bool:
     return metadata["uid"] == uid and int(metadata["resourceVersion"]) < int(version)
 
 
-def _observe_agent(entry: Entry, body: Mapping[str, Any], *, deleted: bool) -> bool:
+def _observe_agent(entry: Entry, resource: Resource, body: Mapping[str, Any], *, deleted: bool) -> bool:
     metadata = body["metadata"]
     if deleted:
         if entry.agent is None or entry.agent.uid != metadata["uid"]:
@@ -243,8 +284,8 @@ def _observe_agent(entry: Entry, body: Mapping[str, Any], *, deleted: bool) -> b
     reconcile_at = annotations.get(RECONCILE_AT, "")
     kept = {name: metadata[name] for name in ("name", "namespace", "uid", "generation")}
     content: Final = {
-        "apiVersion": AGENTS.api_version,
-        "kind": AGENTS.kind,
+        "apiVersion": resource.api_version,
+        "kind": resource.kind,
         "metadata": kept,
         "spec": body.get("spec") or {},
     }
@@ -256,6 +297,8 @@ def _observe_agent(entry: Entry, body: Mapping[str, Any], *, deleted: bool) -> b
         status=body.get("status") or {},
         reconcile_at=reconcile_at,
         deleting="deletionTimestamp" in metadata,
+        created=metadata.get("creationTimestamp") or "",
+        finalizers=tuple(metadata.get("finalizers") or ()),
     )
     if before is None or before.uid != entry.agent.uid:
         entry.plan = None
@@ -264,6 +307,7 @@ def _observe_agent(entry: Entry, body: Mapping[str, Any], *, deleted: bool) -> b
         before.generation != entry.agent.generation
         or before.reconcile_at != reconcile_at
         or before.status != entry.agent.status
+        or before.deleting != entry.agent.deleting
     )
 
 
@@ -333,4 +377,23 @@ def _observe_pod(entry: Entry, body: Mapping[str, Any], *, deleted: bool) -> boo
     if before is not None and _older(body["metadata"], body["metadata"]["uid"], before.version):
         return False
     entry.pods[name] = facts
+    return before is None or before.differs(facts)
+
+
+def _observe_run(entry: Entry, resource: Resource, body: Mapping[str, Any], *, deleted: bool) -> tuple[bool, str]:
+    """Take in a Job or one of its pods: whether something is new, and the name of the Job and of its Backup."""
+    if resource is JOBS:
+        return _observe(entry.jobs, JobFacts.read(body), body, deleted=deleted), body["metadata"]["name"]
+    pod = RunPod.read(body)
+    return _observe(entry.runs, pod, body, deleted=deleted), pod.job
+
+
+def _observe(seen: dict[str, _Run], facts: _Run, body: Mapping[str, Any], *, deleted: bool) -> bool:
+    name = body["metadata"]["name"]
+    before = seen.get(name)
+    if deleted:
+        return seen.pop(name, None) is not None
+    if before is not None and _older(body["metadata"], before.uid, before.version):
+        return False
+    seen[name] = facts
     return before is None or before.differs(facts)

@@ -1,4 +1,4 @@
-"""Kubernetes Events: what an agent's reason has become."""
+"""Kubernetes Events: what the reason of an agent, or of another object, has become."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _log = structlog.stdlib.get_logger(__name__)
 
 
 class Events:
-    """Writes Events about AgentDeployments; one that can't be written is only logged."""
+    """Writes Events about what users have written; one that can't be written is only logged."""
 
     def __init__(self, kube: Kube, identity: str) -> None:
         self._kube = kube
@@ -42,7 +42,7 @@ class Events:
             "type": "Normal" if reason in NORMAL_REASONS else "Warning",
             "regarding": {
                 "apiVersion": AGENTS.api_version,
-                "kind": AGENTS.kind,
+                "kind": key.kind,
                 "namespace": key.namespace,
                 "name": key.name,
                 "uid": uid,

@@ -106,7 +106,7 @@ class Neighbours:
             unknown += (_NO_API_SERVER,)
         surroundings = Surroundings(
             cluster=self._cluster,
-            callers=self._calls.callers(key),
+            callers=tuple((caller.namespace, caller.name) for caller in self._calls.callers(key)),
             peers=wanted.peers,
             plain=tuple(peer for peer in wanted.peers if self._calls.plain(Key(*peer))),
             targets=reached.targets,

@@ -219,4 +219,4 @@ async def test_callers_are_told_to_the_pods(world):
     world.write(tls=TLS, network={"ingressFrom": [{"agent": "desk", "namespace": "front"}]})
     await world.reconcile()
     assert json.loads(world.kube.objects[TRUST]["data"]["callers.json"]) == {"agents": ["front/desk"]}
-    assert KEY == ("shop", "one")
+    assert KEY[:2] == ("shop", "one")

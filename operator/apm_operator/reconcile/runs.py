@@ -1,0 +1,133 @@
+"""What a pass needs to know of the Jobs of backups and restores, and of their pods."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from apm_operator.kinds import JOB_LABEL, JOB_NAME_LABEL
+from apm_operator.reconcile.facts import tidy
+
+CONTAINER = "backup"
+"""Name of the container of a backup Job whose termination message counts."""
+_SCHEDULED = "batch.kubernetes.io/cronjob-scheduled-timestamp"
+
+
+@dataclass(frozen=True, slots=True)
+class JobFacts:
+    """How far a Job is.
+
+    Attributes:
+        command: what it does: `backup`, `verify`, `restore`, `remove`, `prune`.
+        owner: uid of the CronJob, Backup or Restore that it was made for.
+        slot: the time that a CronJob made it for; for others that of its creation (seconds since 1970).
+        result: `Complete` or `Failed` once it has ended, else "".
+        reason: of a failure, such as `DeadlineExceeded`.
+    """
+
+    uid: str
+    version: str
+    command: str
+    owner: str
+    slot: float
+    active: int = 0
+    started: str = ""
+    finished: str = ""
+    result: str = ""
+    reason: str = ""
+    message: str = ""
+    deleting: bool = False
+
+    @classmethod
+    def read(cls, body: Mapping[str, Any]) -> JobFacts:
+        """Pick the facts out of a Job."""
+        metadata, status = body["metadata"], body.get("status") or {}
+        owners = [owner["uid"] for owner in metadata.get("ownerReferences") or () if owner.get("controller")]
+        scheduled = (metadata.get("annotations") or {}).get(_SCHEDULED) or metadata.get("creationTimestamp")
+        # `SuccessCriteriaMet` and `FailureTarget` come before: the pods may still be ending.
+        ended = [c for c in status.get("conditions") or () if c["type"] in ("Complete", "Failed")]
+        end: Mapping[str, Any] = next((c for c in ended if c.get("status") == "True"), {})
+        return cls(
+            uid=metadata["uid"],
+            version=metadata["resourceVersion"],
+            command=(metadata.get("labels") or {}).get(JOB_LABEL, ""),
+            owner=owners[0] if owners else "",
+            slot=datetime.fromisoformat(scheduled).timestamp() if scheduled else 0.0,
+            active=status.get("active", 0),
+            started=status.get("startTime") or "",
+            finished=status.get("completionTime") or end.get("lastTransitionTime") or "",
+            result=end.get("type", ""),
+            reason=end.get("reason") or "",
+            message=end.get("message") or "",
+            deleting="deletionTimestamp" in metadata,
+        )
+
+    def differs(self, other: JobFacts) -> bool:
+        """Whether anything but the version is new."""
+        return dataclasses.replace(self, version=other.version) != other
+
+
+@dataclass(frozen=True, slots=True)
+class RunPod:
+    """A pod of such a Job.
+
+    Attributes:
+        job: the Job's name; `owner` its uid.
+        phase: `Pending`, `Running`, `Succeeded` or `Failed`.
+        reason: why the pod as a whole failed, such as `Evicted`.
+        ended: why its container ended, such as `OOMKilled`; "" while it has not.
+        report: its termination message as it is.
+        waiting: why the container does not start, such as `ImagePullBackOff`.
+    """
+
+    uid: str
+    version: str
+    job: str
+    owner: str
+    created: str
+    phase: str = ""
+    reason: str = ""
+    message: str = ""
+    ended: str = ""
+    exit_code: int = 0
+    report: str = ""
+    waiting: str = ""
+    waiting_message: str = ""
+    unschedulable: str = ""
+
+    @classmethod
+    def read(cls, body: Mapping[str, Any]) -> RunPod:
+        """Pick the facts out of a pod."""
+        metadata, status = body["metadata"], body.get("status") or {}
+        owners = [owner["uid"] for owner in metadata.get("ownerReferences") or () if owner.get("controller")]
+        container: Mapping[str, Any] = next(
+            (c for c in status.get("containerStatuses") or () if c["name"] == CONTAINER), {}
+        )
+        state = container.get("state") or {}
+        waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
+        scheduled: Mapping[str, Any] = next(
+            (c for c in status.get("conditions") or () if c["type"] == "PodScheduled"), {}
+        )
+        return cls(
+            uid=metadata["uid"],
+            version=metadata["resourceVersion"],
+            job=(metadata.get("labels") or {}).get(JOB_NAME_LABEL, ""),
+            owner=owners[0] if owners else "",
+            created=metadata.get("creationTimestamp") or "",
+            phase=status.get("phase", ""),
+            reason=status.get("reason") or "",
+            message=tidy(status.get("message") or ""),
+            ended=(ended.get("reason") or "Error") if ended else "",
+            exit_code=ended.get("exitCode", 0),
+            report=ended.get("message") or "",
+            waiting=waiting.get("reason") or "",
+            waiting_message=tidy(waiting.get("message") or ""),
+            unschedulable=str(scheduled.get("message", "")) if scheduled.get("reason") == "Unschedulable" else "",
+        )
+
+    def differs(self, other: RunPod) -> bool:
+        """Whether anything but the version is new."""
+        return dataclasses.replace(self, version=other.version) != other
