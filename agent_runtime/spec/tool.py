@@ -60,5 +60,8 @@ class ToolSpec(SpecModel):
         default_factory=lambda: {"type": "object"}, description="JSON Schema of the arguments."
     )
     http: HTTPTool = Field(
-        description="The request that the tool makes; arguments not used in the URL are its JSON body."
+        description=(
+            "The request that the tool makes; arguments not used in the URL are its JSON body, or the query of GET "
+            "and DELETE."
+        )
     )
