@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from apm_operator.backup.base import Model
+from apm_operator.backup.job import Scope
 
 
 class Namespace(Model):
@@ -40,6 +41,7 @@ class Manifest(Model):
         sha256: hexadecimal, of the stored data.
         archive_size: bytes of mongodump's archive before compression.
         recipients: age's public keys that it was encrypted for.
+        scope: what was to be dumped: a Restore removes nothing that this left out.
     """
 
     format: Literal["apm.valeo-neuroerp.com/backup/v1"] = "apm.valeo-neuroerp.com/backup/v1"
@@ -58,6 +60,7 @@ class Manifest(Model):
     compression: Literal["gzip"] = "gzip"
     encryption: Literal["age"] | None = None
     recipients: tuple[str, ...] = ()
+    scope: Scope = Scope()
     namespaces: tuple[Namespace, ...]
 
     @property
