@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO, Protocol
 
+from apm_operator.backup.errors import StorageError
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -24,6 +26,17 @@ class Stored:
     size: int
     modified: datetime
     pending: bool
+
+
+def checked(key: str) -> str:
+    """A key that can't lead out of the storage's folder or prefix.
+
+    Raises:
+        StorageError: it could.
+    """
+    if key in {"", ".", ".."} or "/" in key or "\0" in key:
+        raise StorageError(f"{key!r} is no name of something in a storage")
+    return key
 
 
 class Sink(Protocol):
@@ -44,6 +57,12 @@ class Storage(Protocol):
 
     def list(self) -> Iterator[Stored]:
         """Everything that lies here, in no certain order."""
+
+    def folders(self) -> Iterator[str]:
+        """Names of the folders (or next parts of the keys) below this one: other policies' or namespaces'."""
+
+    def now(self) -> datetime:
+        """What time it is by the clock that `Stored.modified` is of."""
 
     def read(self, key: str) -> AbstractContextManager[BinaryIO]:
         """Read something published, from its beginning, in a stream.
