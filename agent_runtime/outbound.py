@@ -23,7 +23,7 @@ from agent_runtime.redaction import PLACEHOLDER
 from agent_runtime.tls.public import TrustOnUse
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 
     from agent_runtime.spec.secret import SecretKeyRef
 
@@ -32,6 +32,8 @@ T = TypeVar("T")
 _HEADER_VALUE = re.compile(r"[!-~]+")
 
 RETRIED = frozenset({CallErrorKind.TIMEOUT, CallErrorKind.CONNECTION, CallErrorKind.RATE_LIMIT, CallErrorKind.SERVER})
+_SECRET_HEADER = "apm_secret_header"  # noqa: S105 - a name
+"""Key among a request's extensions: the header in which it carries a secret, beside a bearer token."""
 _SHORTEST_TOKEN = 6
 """Characters; a shorter one stands in many texts by chance."""
 _REDIRECTS = range(300, 400)
@@ -93,7 +95,11 @@ class Secrets:
         return value
 
     def bearer(self, ref: SecretKeyRef) -> dict[str, str]:
-        """The header that carries the value as a bearer token.
+        """The header that carries the value as a bearer token; raises as `token`."""
+        return {"authorization": f"Bearer {self.token(ref)}"}
+
+    def token(self, ref: SecretKeyRef) -> str:
+        """The value as a header can carry it.
 
         Raises:
             CallError: The file is missing or empty, or the value can't be in a header.
@@ -105,7 +111,7 @@ class Secrets:
                 f"the key {ref.key} of Secret {ref.name} holds line breaks, blanks or other characters that no token "
                 "has: set it to the token alone",
             )
-        return {"authorization": f"Bearer {value}"}
+        return value
 
 
 async def request(
@@ -117,10 +123,12 @@ async def request(
     timeout: float,  # noqa: ASYNC109 - a limit of the whole call, handed to httpx as well
     headers: Mapping[str, str],
     body: Any = None,
+    secret_header: str = "",
 ) -> bytes:
     """One HTTP call; returns the body of a 2xx answer.
 
-    `what` names the other side in error messages. `timeout` is in seconds.
+    `what` names the other side in error messages. `timeout` is in seconds. An answer that holds the value of
+    `secret_header`, or a bearer token that was sent, is returned without it.
 
     Raises:
         CallError: With the kind of the failure. Bodies of error answers are not quoted: they may hold secrets.
@@ -131,7 +139,9 @@ async def request(
         # httpx's own limit is for each read, so that an answer that trickles in would never meet it.
         async with (
             asyncio.timeout(timeout),
-            http.stream(method, url, content=content, headers=sent, timeout=timeout) as answer,
+            http.stream(
+                method, url, content=content, headers=sent, timeout=timeout, extensions={_SECRET_HEADER: secret_header}
+            ) as answer,
         ):
             check(answer, what)
             return await _read(answer, what)
@@ -216,18 +226,18 @@ async def lines(answer: httpx.Response, what: str, limit: float) -> AsyncIterato
     """
     parts: list[str] = []
     line = total = 0
-    token = _token(answer)
+    tokens = _tokens(answer)
     async for chunk in _within(limit, answer.aiter_text(), what):
         head, *rest = chunk.split("\n")
         parts.append(head)
         line += len(head)
         total += len(chunk)
         for piece in rest:
-            yield _without(token, "".join(parts).removesuffix("\r"))
+            yield _without(tokens, "".join(parts).removesuffix("\r"))
             parts, line = [piece], len(piece)
         if line > MAX_ANSWER_BYTES or total > MAX_STREAM_BYTES:
             raise CallError(CallErrorKind.BAD_ANSWER, f"{what} streams more than is read")
-    yield _without(token, "".join(parts))
+    yield _without(tokens, "".join(parts))
 
 
 async def _within(limit: float, chunks: AsyncIterator[str], what: str) -> AsyncIterator[str]:
@@ -243,10 +253,12 @@ async def _within(limit: float, chunks: AsyncIterator[str], what: str) -> AsyncI
         yield chunk
 
 
-def _token(answer: httpx.Response) -> str:
+def _tokens(answer: httpx.Response) -> list[str]:
     """What the request proved itself with: a service may send that back, and its answer is kept and read by models."""
-    token = str(answer.request.headers.get("authorization", "")).removeprefix("Bearer ")
-    return token if len(token) >= _SHORTEST_TOKEN else ""
+    headers = answer.request.headers
+    bearer = headers.get("authorization", "").removeprefix("Bearer ")
+    key = headers.get(answer.request.extensions.get(_SECRET_HEADER, ""), "")
+    return sorted((token for token in (bearer, key) if len(token) >= _SHORTEST_TOKEN), key=len, reverse=True)
 
 
 async def _read(answer: httpx.Response, what: str) -> bytes:
@@ -255,12 +267,16 @@ async def _read(answer: httpx.Response, what: str) -> bytes:
         chunks += chunk
         if len(chunks) > MAX_ANSWER_BYTES:
             raise CallError(CallErrorKind.BAD_ANSWER, f"{what} answered more than {MAX_ANSWER_BYTES >> 20} MiB")
-    token = _token(answer)
-    return bytes(chunks).replace(token.encode(), PLACEHOLDER.encode()) if token else bytes(chunks)
+    read = bytes(chunks)
+    for token in _tokens(answer):
+        read = read.replace(token.encode(), PLACEHOLDER.encode())
+    return read
 
 
-def _without(token: str, text: str) -> str:
-    return text.replace(token, PLACEHOLDER) if token else text
+def _without(tokens: Iterable[str], text: str) -> str:
+    for token in tokens:
+        text = text.replace(token, PLACEHOLDER)
+    return text
 
 
 def _retry_after(value: str | None) -> float | None:

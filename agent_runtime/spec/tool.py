@@ -37,6 +37,10 @@ class HTTPTool(SpecModel):
     bearer_token_secret_ref: SecretKeyRef | None = Field(
         default=None, description="Secret key whose value is sent as `Authorization: Bearer`."
     )
+    api_key_secret_ref: SecretKeyRef | None = Field(
+        default=None, description="Secret key whose value is sent in the header that `apiKeyHeader` names."
+    )
+    api_key_header: HeaderName = Field(default="X-Api-Key", description="Header that carries the API key.")
     timeout: Duration = Field(default="30s", description="Time limit of one request.")
     max_attempts: int = Field(
         default=3,

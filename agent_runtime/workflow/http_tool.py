@@ -54,8 +54,14 @@ class HTTPToolCaller:
             query = urlencode({name: _text(value) for name, value in rest.items()})
             url += ("&" if "?" in url else "?") + query
         headers = {**tool.headers, **outbound.baggage.get().headers, "idempotency-key": key}
+        secret_header = ""
         if tool.bearer_token_secret_ref:
             headers |= self.secrets.bearer(tool.bearer_token_secret_ref)
+        if tool.api_key_secret_ref:
+            # Whatever the run passes on under this name, in capitals or not, must not be a second value for it.
+            secret_header = tool.api_key_header.lower()
+            headers = {name: value for name, value in headers.items() if name.lower() != secret_header}
+            headers[secret_header] = self.secrets.token(tool.api_key_secret_ref)
         timeout = seconds(tool.timeout)
         answer = await outbound.retried(
             lambda: outbound.request(
@@ -66,6 +72,7 @@ class HTTPToolCaller:
                 timeout=timeout,
                 headers=headers,
                 body=rest if has_body else None,
+                secret_header=secret_header,
             ),
             attempts=tool.max_attempts,
             longest_pause=timeout,

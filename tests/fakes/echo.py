@@ -22,7 +22,7 @@ class Echo:
 
     url: str
     authorizations: list[str] = field(default_factory=list)
-    """What came as `Authorization`."""
+    """What came as `Authorization`, and as `X-Api-Key` after it."""
 
     def app(self) -> Starlette:
         """The application."""
@@ -31,7 +31,7 @@ class Echo:
     async def _answer(self, request: Request) -> Response:
         status = int(request.path_params["status"])
         authorization = request.headers.get("authorization", "")
-        self.authorizations.append(authorization)
+        self.authorizations += [authorization, request.headers.get("x-api-key", "")]
         told = json.dumps({"url": str(request.url), "headers": dict(request.headers)})
         head = {"x-told": authorization, "location": f"/{authorization}", "retry-after": "0"}
         if status != 200:

@@ -88,6 +88,7 @@ def _check_channel(workflow: WorkflowSpec, node: Node, where: str) -> Iterator[P
 
 def _check_tool(tool: ToolSpec, where: str) -> Iterator[Problem]:
     yield from _check_headers(tool, f"{where}.http.headers")
+    yield from _check_api_key(tool, f"{where}.http.apiKeyHeader")
     known = set(tool.parameters.get("properties", {}))
     for name in tool.http.arguments_in_url:
         if name not in known:
@@ -100,6 +101,18 @@ def _check_headers(tool: ToolSpec, where: str) -> Iterator[Problem]:
             yield Problem(where, f"`{name}` carries a secret: remove it, and set `bearerTokenSecretRef`")
         elif name.lower() in TAKEN_HEADERS:
             yield Problem(where, f"`{name}` is set by the runtime: remove it")
+
+
+def _check_api_key(tool: ToolSpec, where: str) -> Iterator[Problem]:
+    name = tool.http.api_key_header.lower()
+    if tool.http.api_key_secret_ref is None:
+        return
+    if name in SECRET_HEADERS:
+        yield Problem(where, f"`{tool.http.api_key_header}` takes no API key: set `bearerTokenSecretRef`")
+    elif name in TAKEN_HEADERS:
+        yield Problem(where, f"`{tool.http.api_key_header}` is set by the runtime: name another header")
+    elif name in {each.lower() for each in tool.http.headers}:
+        yield Problem(where, f"`{tool.http.api_key_header}` stands in `headers` as well: remove it there")
 
 
 def _unknown(path: str, noun: str, name: str, known: set[str], home: str) -> Problem:

@@ -112,13 +112,14 @@ async def test_credentials_of_a_netrc_are_not_sent(monkeypatch, tmp_path):
     assert "authorization" not in service.calls[0].headers
 
 
+@pytest.mark.parametrize("field", ["bearerTokenSecretRef", "apiKeySecretRef"])
 @pytest.mark.parametrize("value", ["to\nken", "to\r\nx-other: 1", "to ken", "tökén", "to\0ken"])
-async def test_a_token_that_is_none_is_not_sent(tmp_path, value):
+async def test_a_token_that_is_none_is_not_sent(tmp_path, value, field):
     (tmp_path / "crm").mkdir()
     (tmp_path / "crm" / "token").write_text(value)
     async with tool_server() as service:
         with pytest.raises(CallError, match="set it to the token alone") as caught:
-            await call(service.url, tmp_path, bearerTokenSecretRef={"name": "crm", "key": "token"})
+            await call(service.url, tmp_path, **{field: {"name": "crm", "key": "token"}})
     assert service.calls == []
     assert caught.value.kind == CallErrorKind.AUTHENTICATION
     assert value not in str(caught.value)

@@ -26,13 +26,14 @@ if TYPE_CHECKING:
 
 MODEL_KEY = "sk-marked-1-model"
 TOOL_TOKEN = "marked-2-tool/+="  # noqa: S105 - a mark
+TOOL_KEY = "marked-9-tool/+="
 MONGODB_PASSWORD = "marked-3-p@ss/word"  # noqa: S105
 VARIABLE = "marked-4-variable"
 URL_PASSWORD = "marked-5-billing"  # noqa: S105
 CALLER_KEY = "marked-6-caller-key-of-desk"
 WRONG_KEY = "marked-7-wrong-key-of-nobody"
 COOKIE = "marked-8-cookie"
-ALL = (MODEL_KEY, TOOL_TOKEN, MONGODB_PASSWORD, VARIABLE, URL_PASSWORD, CALLER_KEY, WRONG_KEY, COOKIE)
+ALL = (MODEL_KEY, TOOL_TOKEN, TOOL_KEY, MONGODB_PASSWORD, VARIABLE, URL_PASSWORD, CALLER_KEY, WRONG_KEY, COOKIE)
 FORMS = {form for mark in ALL for form in (mark, quote(mark, safe=""))}
 
 AUTH = {"apiKeys": {"secretRef": {"name": "apm-callers"}}}
@@ -61,6 +62,7 @@ def pod(tmp_path: Path) -> dict[str, str]:
     files = {
         "secrets/llm/key": MODEL_KEY,
         "secrets/crm/token": f"{TOOL_TOKEN}\n",
+        "secrets/crm/api-key": f"{TOOL_KEY}\n",
         "secrets/db/uri": f"mongodb://me:{quote(MONGODB_PASSWORD, safe='')}@127.0.0.1:9/",
         "keys/desk": CALLER_KEY,
     }
@@ -102,6 +104,7 @@ def spec(url: str, status: int) -> dict[str, Any]:
                     "http": {
                         "url": f"{url}/{status}/crm",
                         "bearerTokenSecretRef": {"name": "crm", "key": "token"},
+                        "apiKeySecretRef": {"name": "crm", "key": "api-key"},
                         "maxAttempts": 2,
                     },
                 }
@@ -159,6 +162,7 @@ def test_services_that_say_back_what_they_were_sent(tmp_path, pod, status):
     sent = "\n".join(service.authorizations)
     assert MODEL_KEY in sent, "the secrets were used"
     assert TOOL_TOKEN in sent
+    assert TOOL_KEY in sent
     if status == 200:
         assert f"Bearer {PLACEHOLDER}" in told
 

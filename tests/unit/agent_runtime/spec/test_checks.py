@@ -23,6 +23,14 @@ workflow:
   nodes: [{name: a, uses: model}]
   tools: [{name: t, http: {url: "http://h", headers: {%s: x}}}]
 """
+TOOL_KEY = """
+workflow:
+  start: a
+  nodes: [{name: a, uses: model}]
+  tools:
+  - name: t
+    http: {url: "http://h", headers: {X-Tenant: x}, apiKeySecretRef: {name: crm, key: key}, apiKeyHeader: %s}
+"""
 SOUND = {
     "sequence": """
 workflow:
@@ -306,6 +314,21 @@ workflow:
         TOOL_HEADER % "Authorization",
         "workflow.tools[0].http.headers",
         "carries a secret: remove it, and set `bearerTokenSecretRef`",
+    ),
+    "API key in the header of tokens": (
+        TOOL_KEY % "Authorization",
+        "workflow.tools[0].http.apiKeyHeader",
+        "takes no API key: set `bearerTokenSecretRef`",
+    ),
+    "API key in a header of the runtime's": (
+        TOOL_KEY % "Idempotency-Key",
+        "workflow.tools[0].http.apiKeyHeader",
+        "is set by the runtime",
+    ),
+    "API key in a header that is set": (
+        TOOL_KEY % "x-tenant",
+        "workflow.tools[0].http.apiKeyHeader",
+        "stands in `headers` as well",
     ),
     "header that is not the tool's own": (
         TOOL_HEADER % "Transfer-Encoding",

@@ -73,6 +73,20 @@ async def test_the_token_is_sent_and_a_redirect_is_not_followed(http, tmp_path):
     assert [call.headers["authorization"] for call in service.calls] == ["Bearer t0ken"]
 
 
+async def test_a_key_is_sent_in_a_header_of_its_own_and_taken_out_of_the_answer(http, tmp_path):
+    (tmp_path / "crm").mkdir()
+    (tmp_path / "crm" / "key").write_text("k3y-of-crm\n")
+    reference = {"apiKeySecretRef": {"name": "crm", "key": "key"}}
+    outbound.baggage.set(outbound.Baggage(headers={"X-Crm-Key": "of-the-caller"}))
+    async with tool_server(answer={"you sent": "k3y-of-crm"}) as service:
+        named = tool(http, f"{service.url}/x", tmp_path, **reference, apiKeyHeader="X-Crm-Key")
+        assert await named.call({}, "k") == {"you sent": "[redacted]"}
+        await tool(http, f"{service.url}/x", tmp_path, **reference).call({}, "k")
+    assert service.calls[0].headers["x-crm-key"] == "k3y-of-crm"
+    assert service.calls[1].headers["x-api-key"] == "k3y-of-crm"
+    assert "authorization" not in service.calls[0].headers
+
+
 async def test_a_busy_service_is_tried_again_with_the_same_key(http):
     async with tool_server(503, 429) as service:
         assert await tool(http, f"{service.url}/x").call({}, "k") == {"ok": True}

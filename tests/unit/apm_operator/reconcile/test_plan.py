@@ -152,7 +152,11 @@ def test_an_agent_that_is_refused_its_permissions_has_neither_role_nor_token():
 def test_every_secret_that_decides_what_pods_do_is_known():
     tool = {
         "name": "crm",
-        "http": {"url": "http://crm/", "bearerTokenSecretRef": {"name": "crm", "key": "token"}},
+        "http": {
+            "url": "http://crm/",
+            "bearerTokenSecretRef": {"name": "crm", "key": "token"},
+            "apiKeySecretRef": {"name": "crm", "key": "api-key"},
+        },
     }
     spec = CASES["full"] | {"workflow": WORKFLOW | {"tools": [tool]}}
     read = AgentDeployment.parse(body(**spec)).spec
@@ -160,6 +164,7 @@ def test_every_secret_that_decides_what_pods_do_is_known():
         SecretUse("llm", "api-key"),
         SecretUse("apm-mongodb", "uri"),
         SecretUse("crm", "token"),
+        SecretUse("crm", "api-key"),
         SecretUse("own", "password"),
         SecretUse("many", ""),
     }
