@@ -64,7 +64,18 @@ class Peer:
             "multitask_strategy": "enqueue",
             "on_disconnect": "continue",
         }
-        answer = await outbound.retried(
+        try:
+            answer = await self._called(http, thread, headers, body, limit)
+        except CallError as error:
+            if error.kind is not CallErrorKind.AUTHENTICATION:
+                raise
+            raise CallError(error.kind, f"{error}: {self._hint}") from None
+        return _parse(answer, self.name)
+
+    async def _called(
+        self, http: httpx.AsyncClient, thread: str, headers: dict[str, str], body: dict[str, Any], limit: float
+    ) -> bytes:
+        return await outbound.retried(
             lambda: outbound.request(
                 http,
                 "POST",
@@ -77,7 +88,19 @@ class Peer:
             attempts=_ATTEMPTS,
             longest_pause=_LONGEST_PAUSE,
         )
-        return _parse(answer, self.name)
+
+    @property
+    def _hint(self) -> str:
+        """What to set where the other agent does not take this one for a caller."""
+        if self.url.startswith("https:"):
+            return (
+                "it lets in agents whose `workflow` asks it, and those in its `network.ingressFrom`: name this agent "
+                f"in `spec.network.ingressFrom` of {self.name}; its pods know of it within about a minute"
+            )
+        return (
+            f"agents prove who they are by TLS, and {self.name} has `tls.mode: Disabled`: set `tls.mode: Enabled` for "
+            "both, or let everybody in by its `auth.anonymous: true`"
+        )
 
 
 def _parse(body: bytes, name: str) -> PeerAnswer:

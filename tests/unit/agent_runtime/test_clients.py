@@ -124,6 +124,36 @@ async def test_agents_talk_by_mutual_tls(tmp_path):
     assert values["messages"][-1].content == "You said: hello"
 
 
+async def test_an_agent_that_is_not_let_in_learns_what_to_set(tmp_path):
+    authority = Authority()
+    theirs, ours = pod(tmp_path / "theirs", authority, "other", callers=()), pod(tmp_path / "ours", authority, "asking")
+    async with running({"models": [ECHO], "workflow": CHAT}, name="other", mounts=theirs) as other:
+        clients = Clients(Material.mounted(ours.tls, ours.trust))
+        agent = config({"workflow": ASK}, name="asking", peers={"other": other.url})
+        graph = build_graph(agent, clients, outbound.Secrets(tmp_path))
+        with pytest.raises(
+            CallError, match=r"\(403\): .*name this agent in `spec.network.ingressFrom` of other"
+        ) as caught:
+            await graph.ainvoke(person("hello"), {"configurable": {"thread_id": "t"}})
+        await clients.close()
+    assert caught.value.kind is CallErrorKind.AUTHENTICATION
+
+
+async def test_an_agent_that_asks_for_proof_without_tls_says_so(tmp_path):
+    secret = tmp_path / "keys"
+    secret.mkdir()
+    (secret / "desk").write_text("a-key-of-16-characters")
+    closed = {"models": [ECHO], "workflow": CHAT, "auth": {"apiKeys": {"secretRef": {"name": "callers"}}}}
+    async with (
+        running(closed, name="other", api_keys_dir=secret) as other,
+        running({"workflow": ASK}, peers={"other": other.url}) as it,
+    ):
+        values = await it.client.runs.wait(None, "agent", input=person("hello"), raise_error=False)
+    assert (
+        "(401): agents prove who they are by TLS, and other has `tls.mode: Disabled`" in values["__error__"]["message"]
+    )
+
+
 async def test_an_agent_without_a_certificate_says_so():
     async with running({"workflow": ASK}, peers={"other": "https://127.0.0.1:9"}) as it:
         values = await it.client.runs.wait(None, "agent", input=person("hello"), raise_error=False)
