@@ -35,13 +35,37 @@ ISSUED: Final = "Issued"
 NOT_ISSUED: Final = "NotIssued"
 EXPIRING: Final = "Expiring"
 
+PAUSED: Final = "Paused"
+VERIFIED: Final = "Verified"
+COMPLETED: Final = "Completed"
+PENDING: Final = "Pending"
+RUNNING: Final = "Running"
+FAILED: Final = "Failed"
+NOT_YET: Final = "NotYet"
+NOT_VERIFIED: Final = "NotVerified"
+OVERDUE: Final = "Overdue"
+BACKUP_FAILED: Final = "BackupFailed"
+RUN_MISSED: Final = "RunMissed"
+POLICY_MISSING: Final = "PolicyMissing"
+BACKUP_MISSING: Final = "BackupMissing"
+REPORT_MISSING: Final = "ReportMissing"
+JOB_GONE: Final = "JobGone"
+POD_LOST: Final = "PodLost"
+POD_NOT_STARTED: Final = "PodNotStarted"
+OUT_OF_MEMORY: Final = "OutOfMemory"
+EVICTED: Final = "Evicted"
+CRASHED: Final = "Crashed"
+DEADLINE_EXCEEDED: Final = "DeadlineExceeded"
+REMOVING: Final = "Removing"
+REMOVAL_FAILED: Final = "RemovalFailed"
+
 NETWORK_READY: Final = "NetworkReady"
 TARGETS_KNOWN: Final = "TargetsKnown"
 TARGETS_UNKNOWN: Final = "TargetsUnknown"
 
-QUIET_REASONS = frozenset({PROGRESSING, ROLLING_OUT})
+QUIET_REASONS = frozenset({PROGRESSING, ROLLING_OUT, PENDING, RUNNING, NOT_YET})
 """Reasons that come and go with every change: no Event is worth them."""
-NORMAL_REASONS = frozenset({READY, SUSPENDED})
+NORMAL_REASONS = frozenset({READY, SUSPENDED, PAUSED, COMPLETED, REMOVING})
 
 _MESSAGE_LIMIT = 2048
 _OF_VERDICT = frozenset({"Ready", "Reconciling", "Stalled"})

@@ -20,6 +20,7 @@ _GRACE_SECONDS = 60.0
 """What Kubernetes' controllers may take beyond the starting deadline."""
 _MOST_MISSED = 10_000
 _FIELDS = 5
+_DIGITS = 9
 _ALIASES = {
     "@yearly": "0 0 1 1 *",
     "@annually": "0 0 1 1 *",
@@ -32,16 +33,20 @@ _ALIASES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Missed:
-    """Slots that nothing was made for.
+class Review:
+    """What became of the slots so far.
 
     Attributes:
-        count: how many, at least 1.
-        last: the newest of them.
+        next: the first that nothing was made for, and that is not missed yet.
+        last: the newest before it; None where there is none.
+        missed: how many of those nothing was made for.
+        newest_missed: the newest of these; None where there are none.
     """
 
-    count: int
-    last: datetime
+    next: datetime
+    last: datetime | None
+    missed: int
+    newest_missed: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,24 +91,29 @@ class Schedule:
         """Whether a time is a slot."""
         return self.next(slot - timedelta(seconds=1)) == slot
 
-    def missed(self, due: datetime, now: datetime, runs: Iterable[datetime], deadline: float) -> Missed | None:
-        """The slots from `due` on that nothing was made for.
+    def review(self, due: datetime, now: datetime, runs: Iterable[datetime], deadline: float) -> Review:
+        """Look at the slots from `due` on.
 
         Args:
             due: the slot that was promised.
             now: the present time.
-            runs: slots of what was made, or the times at which it was.
+            runs: slots of what was made.
             deadline: seconds after a slot in which Kubernetes may still make the Job.
         """
         latest = now - timedelta(seconds=deadline + _GRACE_SECONDS)
         made = sorted(runs)
-        slot, count, last = due, 0, None
-        while slot <= latest and count < _MOST_MISSED:
+        slot, count = due, 0
+        last = missed = None
+        while True:
             following = self.next(slot)
             if not any(slot <= run < following for run in made):
-                count, last = count + 1, slot
-            slot = following
-        return Missed(count, last) if last is not None else None
+                if slot > latest or count >= _MOST_MISSED:
+                    break
+                count, missed = count + 1, slot
+            slot, last = following, slot
+        if slot <= latest:
+            slot = self.next(latest)
+        return Review(slot, last, count, missed)
 
 
 def overdue(schedule: Schedule, since: datetime, now: datetime) -> float:
@@ -117,3 +127,11 @@ def run_name(cron_job: str, slot: datetime) -> str:
     https://github.com/kubernetes/kubernetes/blob/master/pkg/controller/cronjob/utils.go (getJobName)
     """
     return f"{cron_job}-{int(slot.timestamp()) // 60}"
+
+
+def slot_of(cron_job: str, name: str) -> datetime | None:
+    """The slot that a Job or Backup was made for, by its name; None where it is no such name."""
+    start, _, minutes = name.rpartition("-")
+    if start != cron_job or not (minutes.isascii() and minutes.isdigit()) or len(minutes) > _DIGITS:
+        return None
+    return datetime.fromtimestamp(int(minutes) * 60, UTC)

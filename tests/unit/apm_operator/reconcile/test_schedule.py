@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from apm_operator.errors import InvalidSpec
-from apm_operator.reconcile.schedule import Missed, Schedule, overdue, run_name
+from apm_operator.reconcile.schedule import Schedule, overdue, run_name, slot_of
 
 BERLIN = Schedule.parse("0 2 * * *", "Europe/Berlin")
 HOUR = 3600.0
@@ -53,36 +53,48 @@ def test_slots_always_go_on(zone, expression):
             after = following
 
 
+def missed(due: str, now: str, made: list[str]) -> tuple[int, datetime | None]:
+    found = BERLIN.review(at(due), at(now), [at(each) for each in made], HOUR)
+    assert found.next > at(now) - timedelta(seconds=HOUR + 60)
+    return found.missed, found.newest_missed
+
+
 def test_kubernetes_makes_nothing_in_the_night_without_two_and_that_is_seen_once():
-    due, made = at("2026-03-28T01:00"), [at("2026-03-28T01:00")]
-    assert BERLIN.missed(due, at("2026-03-29T01:30"), made, HOUR) is None
-    found = BERLIN.missed(due, at("2026-03-29T02:02"), made, HOUR)
-    assert found == Missed(1, at("2026-03-29T01:00"))
-    assert BERLIN.missed(BERLIN.next(found.last), at("2026-03-29T23:00"), made, HOUR) is None
+    made = ["2026-03-28T01:00"]
+    assert missed("2026-03-28T01:00", "2026-03-29T01:30", made) == (0, None)
+    assert missed("2026-03-28T01:00", "2026-03-29T02:02", made) == (1, at("2026-03-29T01:00"))
+    assert missed("2026-03-30T00:00", "2026-03-29T23:00", made) == (0, None)
 
 
 def test_the_run_that_kubernetes_makes_twice_in_autumn_is_no_missed_one():
-    made = [at("2026-10-25T00:00"), at("2026-10-25T01:00"), at("2026-10-26T01:00")]
-    assert BERLIN.missed(at("2026-10-25T00:00"), at("2026-10-26T23:00"), made, HOUR) is None
+    made = ["2026-10-25T00:00", "2026-10-25T01:00", "2026-10-26T01:00"]
+    assert missed("2026-10-25T00:00", "2026-10-26T23:00", made) == (0, None)
 
 
 def test_of_many_missed_slots_the_newest_is_caught_up():
-    assert BERLIN.missed(at("2026-05-01T00:00"), at("2026-05-05T12:00"), [at("2026-05-02T00:00")], HOUR) == Missed(
-        4, at("2026-05-05T00:00")
-    )
+    found = missed("2026-05-01T00:00", "2026-05-05T12:00", ["2026-05-02T00:00"])
+    assert found == (4, at("2026-05-05T00:00"))
 
 
-def test_a_late_start_within_the_deadline_is_a_run():
+def test_a_start_within_the_deadline_may_still_come():
+    due = "2026-05-01T00:00"
+    assert missed(due, "2026-05-01T00:59", []) == (0, None)
+    assert missed(due, "2026-05-01T02:00", []) == (1, at(due))
+
+
+def test_what_is_promised_next_is_the_first_slot_without_a_run():
     due = at("2026-05-01T00:00")
-    assert BERLIN.missed(due, at("2026-05-01T00:59"), [], HOUR) is None
-    assert BERLIN.missed(due, at("2026-05-01T02:00"), [at("2026-05-01T00:40")], HOUR) is None
-    assert BERLIN.missed(due, at("2026-05-01T02:00"), [], HOUR) == Missed(1, due)
+    waiting = BERLIN.review(due, at("2026-05-01T00:30"), [], HOUR)
+    assert (waiting.next, waiting.last) == (due, None)
+    made = BERLIN.review(due, at("2026-05-01T00:30"), [due], HOUR)
+    assert (made.next, made.last) == (at("2026-05-02T00:00"), due)
 
 
 def test_years_of_minutes_are_not_counted_one_by_one():
-    found = Schedule.parse("* * * * *", "Etc/UTC").missed(at("2020-01-01T00:00"), at("2026-01-01T00:00"), [], 0.0)
-    assert found is not None
-    assert found.count == 10_000
+    now = at("2026-01-01T00:00")
+    found = Schedule.parse("* * * * *", "Etc/UTC").review(at("2020-01-01T00:00"), now, [], 0.0)
+    assert found.missed == 10_000
+    assert found.next == at("2026-01-01T00:00")
 
 
 def test_overdue_is_measured_by_the_schedule_itself():
@@ -92,6 +104,13 @@ def test_overdue_is_measured_by_the_schedule_itself():
 
 def test_the_name_of_a_run_is_that_of_kubernetes():
     assert run_name("nightly-backup", datetime(2026, 1, 1, 2, 0, tzinfo=UTC)) == "nightly-backup-29453880"
+
+
+def test_a_name_gives_its_slot_back():
+    slot = at("2026-01-01T02:00")
+    assert slot_of("nightly-backup", run_name("nightly-backup", slot)) == slot
+    for other in ("nightly-backup", "nightly-29453880", "nightly-backup-by-hand", "nightly-backup-²", "a-1"):
+        assert slot_of("nightly-backup", other) is None
 
 
 @pytest.mark.parametrize("expression", ["0 2 * *", "0 2 * * * *", "61 2 * * *", "0 0 31 2 *", "never", ""])
