@@ -77,7 +77,9 @@ class Executor:
         outcome = await self._execute(run, events, control)
         if outcome.error is None:
             return outcome
-        return replace(outcome, error={**outcome.error, "message": self.redact(outcome.error["message"])})
+        # Cut after that: of a secret that is cut, a part would stay.
+        message = _short(self.redact(outcome.error["message"]))
+        return replace(outcome, error={**outcome.error, "message": message})
 
     async def _execute(self, run: Run, events: EventLog, control: RunControl) -> Outcome:  # noqa: PLR0911 - one per end
         if run.attempt > _MAX_ATTEMPTS:
@@ -189,6 +191,10 @@ def _checkpoint(state: StateSnapshot) -> str | None:
 
 
 def _failure(kind: str, message: str) -> dict[str, str]:
+    return {"error": str(kind), "message": message}
+
+
+def _short(message: str) -> str:
     """Short, and text that every store takes: other code's messages may quote whole answers."""
     short = message if len(message) <= _LONGEST_MESSAGE else f"{message[:_LONGEST_MESSAGE]}..."
-    return {"error": str(kind), "message": short.encode(errors="replace").decode()}
+    return short.encode(errors="replace").decode()

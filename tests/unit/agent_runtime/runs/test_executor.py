@@ -44,6 +44,15 @@ def failing() -> StateGraph[Any]:
     return StateGraph(_State).add_node("fail", fail).add_edge(START, "fail")
 
 
+def quoting() -> StateGraph[Any]:
+    """A graph that fails with a long message, of which a secret stands where it is cut."""
+
+    async def fail(_: _State) -> dict[str, Any]:
+        raise ValueError("x" * 1990 + "marked-secret-of-the-pod")
+
+    return StateGraph(_State).add_node("fail", fail).add_edge(START, "fail")
+
+
 def broken() -> StateGraph[Any]:
     """A graph whose code fails when it is loaded."""
     raise RuntimeError("no such luck")
@@ -172,3 +181,11 @@ async def test_a_failure_of_own_code_is_told_shortly_and_as_its_own(question, ki
         async with running({"graph": f"{__name__}:failing"}) as it:
             error = await _error(it, input={"question": question})
     assert error == {"error": kind, "message": "?" * 2000 + "...", "status": "error"}
+
+
+async def test_no_part_of_a_secret_stays_where_a_message_is_cut(tmp_path):
+    (tmp_path / "key").write_text("marked-secret-of-the-pod")
+    with capture_logs():
+        async with running({"graph": f"{__name__}:quoting"}, secrets=tmp_path) as it:
+            error = await _error(it, input={"question": "?"})
+    assert error["message"].startswith("x" * 1990 + "[redact")
