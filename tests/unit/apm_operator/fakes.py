@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from apm_operator.errors import ApiError, Conflict, NotFound
-from apm_operator.kinds import AGENTS, FIELD_MANAGER, Resource
+from apm_operator.kinds import AGENTS, Resource
 
 
 @dataclass
@@ -20,7 +20,6 @@ class FakeKube:
     calls: Counter[tuple[str, str]] = field(default_factory=Counter)
     fail: dict[tuple[str, str], list[ApiError]] = field(default_factory=dict)
     version: int = 100
-    cert_manager: bool = False
 
     def _called(self, verb: str, resource: Resource) -> None:
         self.calls[verb, resource.kind] += 1
@@ -40,17 +39,10 @@ class FakeKube:
 
     def writes(self) -> dict[tuple[str, str], int]:
         """The calls so far that change something."""
-        return {at: number for at, number in self.calls.items() if at[0] not in ("get", "list", "discover")}
+        return {at: number for at, number in self.calls.items() if at[0] not in ("get", "list")}
 
     async def apply(
-        self,
-        resource: Resource,
-        namespace: str,
-        name: str,
-        manifest: bytes,
-        *,
-        force: bool = True,
-        manager: str = FIELD_MANAGER,  # noqa: ARG002
+        self, resource: Resource, namespace: str, name: str, manifest: bytes, *, force: bool = True
     ) -> dict[str, Any]:
         self._called("apply", resource)
         at = (resource.kind, namespace, name)
@@ -118,10 +110,6 @@ class FakeKube:
             if (kind, place) == (resource.kind, namespace)
             and (not selector or body["metadata"]["labels"].get(label) == value)
         ]
-
-    async def served(self, resource: Resource) -> bool:
-        self._called("discover", resource)
-        return self.cert_manager
 
     def kinds(self) -> Counter[str]:
         """How many objects of each kind there are, apart from agents."""

@@ -71,13 +71,17 @@ class Reader:
         sampled: the documents that were picked, so far.
     """
 
-    def __init__(self, picks: Mapping[Key, Sequence[int]] | None = None) -> None:
-        """`picks`: which documents of a namespace to keep, by their ascending numbers from 0."""
+    def __init__(self, picks: Mapping[Key, Sequence[int]] | None = None, *, sample_limit: int = 1 << 30) -> None:
+        """`picks`: which documents of a namespace to keep, by their ascending numbers from 0.
+
+        What would make them more than `sample_limit` bytes is left out.
+        """
         self.prelude: Prelude | None = None
         self.position = 0
         self.documents = 0
         self.sampled: list[Sampled] = []
         self._picks = picks or {}
+        self._room = sample_limit
         self._builder: PreludeBuilder | None = None
         self._states: dict[Key, _State] = {}
         self._current: tuple[Key, _State] | None = None
@@ -237,7 +241,8 @@ class Reader:
                 if end > length:
                     self._rest = end - length
                     if count == wanted:
-                        self._picked = bytearray(data[at:])
+                        self._picked = bytearray(data[at:]) if size <= self._room else None
+                        wanted = state.next_wanted = wanted if self._picked else next(state.wanted, _NONE)
                     at = length
                     break
                 if data[end - 1]:
@@ -269,7 +274,9 @@ class Reader:
         return end
 
     def _pick(self, key: Key, state: _State, document: bytes) -> int:
-        self.sampled.append(Sampled(key, document))
+        if len(document) <= self._room:
+            self._room -= len(document)
+            self.sampled.append(Sampled(key, document))
         state.next_wanted = next(state.wanted, _NONE)
         return state.next_wanted
 
