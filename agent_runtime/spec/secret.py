@@ -20,15 +20,15 @@ SecretKey = Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z0-9]+$", min_l
 
 
 class SecretRef(SpecModel):
-    """A Secret in the agent's own namespace, with all its keys."""
+    """A Secret of the same namespace, with all its keys."""
 
-    name: SecretName = Field(description="Name of the Secret, in the namespace of the AgentDeployment.")
+    name: SecretName = Field(description="Name of the Secret, in the same namespace.")
 
 
 class SecretKeyRef(SpecModel):
-    """One key of a Secret in the agent's own namespace."""
+    """One key of a Secret of the same namespace."""
 
-    name: SecretName = Field(description="Name of the Secret, in the namespace of the AgentDeployment.")
+    name: SecretName = Field(description="Name of the Secret, in the same namespace.")
     key: SecretKey = Field(description="Key inside the Secret whose value is used.")
 
     def path(self, secrets_dir: Path = SECRETS_DIR) -> Path:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from apm_operator.api.agentdeployment import AgentDeploymentSpec
-from apm_operator.api.crd import agentdeployment_crd
+from apm_operator.api.crd import KINDS, crd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,7 +65,7 @@ def test_each_refused_manifest_has_an_accepted_counterpart():
 
 
 def test_each_rule_refuses_a_manifest():
-    schema = agentdeployment_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    schema = crd(KINDS[0])["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     assert set(messages(schema)) <= {expected(manifest) for manifest in REJECTED}
 
 

@@ -16,7 +16,7 @@ EnvName = Annotated[str, StringConstraints(pattern=r"^[-._a-zA-Z][-._a-zA-Z0-9]*
 class KeySelector(SpecModel):
     """One key of a ConfigMap or Secret in the agent's namespace."""
 
-    name: SecretName = Field(description="Name of the object, in the namespace of the AgentDeployment.")
+    name: SecretName = Field(description="Name of the object, in the same namespace.")
     key: SecretKey = Field(description="Key inside the object whose value is used.")
     optional: bool | None = Field(
         default=None, description="Start without the variable where the object or its key is missing."
@@ -66,7 +66,7 @@ class EnvVar(SpecModel):
 class EnvObjectRef(SpecModel):
     """A whole ConfigMap or Secret in the agent's namespace."""
 
-    name: SecretName = Field(description="Name of the object, in the namespace of the AgentDeployment.")
+    name: SecretName = Field(description="Name of the object, in the same namespace.")
     optional: bool | None = Field(default=None, description="Start although the object is missing.")
 
 

@@ -1,4 +1,4 @@
-"""The CRD as files: for `kubectl apply`, and inside the Helm chart."""
+"""The CRDs as files: for `kubectl apply`, and inside the Helm chart."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from pathlib import Path
 import yaml
 
 from apm_operator.api import group
-from apm_operator.api.crd import agentdeployment_crd
+from apm_operator.api.crd import KINDS, Kind, crd
 
-_FILE = f"{group.GROUP}_{group.PLURAL}.yaml"
-PLAIN = Path("crds") / _FILE
-CHART = Path("charts/apm-operator/templates/crds") / _FILE
+PLAIN = Path("crds")
+CHART = Path("charts/apm-operator/templates/crds")
 _HEADER = "# Generated from operator/apm_operator/api by `python -m apm_operator.api`; change it there.\n"
 _KEEP = """\
   {{- if .Values.crds.keep }}
@@ -24,8 +23,17 @@ _KEEP = """\
 
 def generated() -> Mapping[Path, str]:
     """The text of each generated file, by its path in the repository."""
-    text = yaml.safe_dump(agentdeployment_crd(), sort_keys=False, allow_unicode=True, width=110)
-    return {PLAIN: _HEADER + text, CHART: _HEADER + _chart_template(text)}
+    written: dict[Path, str] = {}
+    for kind in KINDS:
+        text = yaml.safe_dump(crd(kind), sort_keys=False, allow_unicode=True, width=110)
+        written[plain(kind)] = _HEADER + text
+        written[CHART / plain(kind).name] = _HEADER + _chart_template(text)
+    return written
+
+
+def plain(kind: Kind) -> Path:
+    """The file of a kind for `kubectl apply`."""
+    return PLAIN / f"{group.GROUP}_{kind.plural}.yaml"
 
 
 def stale(root: Path) -> list[Path]:

@@ -24,7 +24,7 @@ AnnotationValue = Annotated[str, StringConstraints(max_length=16384)]
 class ImagePullSecret(SpecModel):
     """A Secret with credentials for an image registry."""
 
-    name: SecretName = Field(description="Name of the Secret, in the namespace of the AgentDeployment.")
+    name: SecretName = Field(description="Name of the Secret, in the same namespace.")
 
 
 class Resources(SpecModel):

@@ -6,13 +6,13 @@ Each message says what to do. Rules that follow from the types alone are made by
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import MappingProxyType
 
 from agent_runtime.spec.model import ModelSpec
 from agent_runtime.spec.node import NodeBase
 from agent_runtime.spec.scalars import END, NOT_ZERO
 from apm_operator.api.agentdeployment import AgentDeploymentSpec
+from apm_operator.api.backup_rules import BACKUP_RULES
 from apm_operator.api.env import EnvFrom, EnvSource, EnvVar
 from apm_operator.api.group import RESERVED_ENV_NAMES, RESERVED_ENV_PREFIX, RESERVED_KEY_PREFIXES
 from apm_operator.api.network import (
@@ -25,15 +25,8 @@ from apm_operator.api.network import (
 )
 from apm_operator.api.permissions import LIMITS, Permission
 from apm_operator.api.pods import PodMetadata, Resources
+from apm_operator.api.rule import Rule
 from apm_operator.api.tls import LONGEST_LIFE, SHORTEST_ISSUED_LIFE, SHORTEST_LIFE, Tls
-
-
-@dataclass(frozen=True)
-class Rule:
-    """A CEL condition over `self`, and what is said where it does not hold."""
-
-    rule: str
-    message: str
 
 
 def _sources(*names: str) -> str:
@@ -206,6 +199,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
         PodMetadata.__name__: (_no_reserved_keys("labels"), _no_reserved_keys("annotations")),
         Tls.__name__: _TLS_RULES,
         Resources.__name__: (_request_within_limit("cpu"), _request_within_limit("memory")),
+        **BACKUP_RULES,
     }
 )
 """Rules by the name of the model or scalar that they hold for; those of NodeBase hold for every kind of node."""

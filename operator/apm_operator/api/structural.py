@@ -10,7 +10,8 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from apm_operator.api import union
-from apm_operator.api.rules import RULES, Rule
+from apm_operator.api.rule import Rule
+from apm_operator.api.rules import RULES
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
@@ -108,6 +109,8 @@ class _Converter:
 def _own(schema: Schema) -> Schema:
     """What the schema says itself, without defaults that say no more than absence does."""
     kept = {key: schema[key] for key in _KEPT if key in schema}
+    if isinstance(kept.get("default"), dict):
+        kept["default"] = {name: value for name, value in kept["default"].items() if value is not None}
     if kept.get("default") in (None, "", [], {}):
         kept.pop("default", None)
     if "x-kubernetes-int-or-string" not in schema:

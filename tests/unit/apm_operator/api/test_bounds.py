@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from apm_operator.api.crd import agentdeployment_crd
+from apm_operator.api.crd import KINDS, crd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-SCHEMA = agentdeployment_crd()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+SCHEMAS = {kind.kind: crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for kind in KINDS}
 OPEN = {
     "affinity",  # Kubernetes' own type, checked when the pods' Deployment is written
     "arguments",  # JSON of a scripted tool call
@@ -47,8 +47,9 @@ def unbounded(schema: dict[str, Any], path: str = "") -> Iterator[str]:
             yield from unbounded(schema[part], path + mark)
 
 
-def test_everything_has_a_bound():
-    assert set(unbounded(SCHEMA)) - FIXED == set()
+@pytest.mark.parametrize("kind", SCHEMAS)
+def test_everything_has_a_bound(kind):
+    assert set(unbounded(SCHEMAS[kind])) - FIXED == set()
 
 
 @pytest.mark.parametrize(
@@ -69,5 +70,5 @@ def test_what_has_no_bound_is_found(schema):
 
 
 def test_no_field_is_open_without_need():
-    found = str(SCHEMA)
+    found = str(SCHEMAS)
     assert [name for name in OPEN if f"'{name}': {{" not in found] == []

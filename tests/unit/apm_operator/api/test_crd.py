@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from apm_operator.api.crd import agentdeployment_crd
+from apm_operator.api.crd import KINDS, crd
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-VERSION = agentdeployment_crd()["spec"]["versions"][0]
+VERSION = crd(KINDS[0])["spec"]["versions"][0]
 SCHEMA = VERSION["schema"]["openAPIV3Schema"]
 SPEC = SCHEMA["properties"]["spec"]["properties"]
 

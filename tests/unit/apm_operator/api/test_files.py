@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from apm_operator.api import files
+from apm_operator.api.crd import KINDS
 
 ROOT = Path(__file__).parents[4]
 
@@ -22,13 +23,14 @@ def test_the_files_are_in_step_with_the_models():
 def test_check_names_what_is_out_of_step(tmp_path: Path):
     assert run(f"--root={tmp_path}").returncode == 0
     assert run(f"--root={tmp_path}", "--check").returncode == 0
-    (tmp_path / files.PLAIN).write_text("other\n")
+    stale = files.plain(KINDS[0])
+    (tmp_path / stale).write_text("other\n")
     answer = run(f"--root={tmp_path}", "--check")
     assert answer.returncode == 1
-    assert answer.stderr == f"out of step with the models: {files.PLAIN}; run `python -m apm_operator.api`\n"
+    assert answer.stderr == f"out of step with the models: {stale}; run `python -m apm_operator.api`\n"
 
 
 def test_the_chart_keeps_examples_of_holes_as_text():
-    text = files.generated()[files.CHART]
+    text = files.generated()[files.CHART / files.plain(KINDS[0]).name]
     assert "`{{ ... }}`" not in text
     assert '`{{ "{{" }} ... }}`' in text
