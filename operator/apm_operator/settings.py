@@ -30,6 +30,7 @@ class Settings:
     Attributes:
         watch_namespaces: namespaces that are served; empty means all of the cluster.
         runtime_image: image of agents that bring none of their own.
+        backup_image: image of the Jobs of backups and restores that bring none of their own.
         operator_namespace: where the lease lies.
         name: of the installation: that of its lease and its Service, and the beginning of its Secrets' names. Several
             in one namespace have several.
@@ -49,6 +50,8 @@ class Settings:
     watch_namespaces: tuple[str, ...] = ()
     runtime_image: str = "ghcr.io/valeo-neuroerp/apm-agent-runtime:0.1.0"
     runtime_image_pull_policy: str = "IfNotPresent"
+    backup_image: str = "ghcr.io/valeo-neuroerp/apm-backup:0.1.0"
+    backup_image_pull_policy: str = "IfNotPresent"
     operator_namespace: str = "apm-system"
     name: str = "apm-operator"
     identity: str = "apm-operator"
@@ -83,6 +86,8 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         ),
         runtime_image=env.get("APM_RUNTIME_IMAGE") or f"ghcr.io/valeo-neuroerp/apm-agent-runtime:{_own_version()}",
         runtime_image_pull_policy=_choice(env, "APM_RUNTIME_IMAGE_PULL_POLICY", "IfNotPresent", _PULL_POLICIES),
+        backup_image=env.get("APM_BACKUP_IMAGE") or f"ghcr.io/valeo-neuroerp/apm-backup:{_own_version()}",
+        backup_image_pull_policy=_choice(env, "APM_BACKUP_IMAGE_PULL_POLICY", "IfNotPresent", _PULL_POLICIES),
         operator_namespace=env.get("APM_OPERATOR_NAMESPACE") or _own_namespace(),
         name=env.get("APM_NAME") or "apm-operator",
         grantable=env.get("APM_GRANTABLE") or "[]",
