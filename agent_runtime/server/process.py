@@ -14,7 +14,7 @@ import uvicorn
 from agent_runtime.logs import on_loop_error
 from agent_runtime.server.lag import LagMeter
 from agent_runtime.server.port import port_config
-from agent_runtime.tls.contexts import HANDSHAKE_SECONDS
+from agent_runtime.tls.contexts import HANDSHAKE_SECONDS, await_hello
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -70,11 +70,14 @@ def serve(agent: Agent) -> None:
             # uvicorn has no setting for it, and the default of 60 s lets clients hold connections that do nothing.
             serving = partial(loop.create_server, ssl_handshake_timeout=HANDSHAKE_SECONDS)
             loop.create_server = serving  # type: ignore[method-assign]
+        listener = config.bind_socket()
+        if config.is_ssl:
+            await_hello(listener)
         loop.set_default_executor(ThreadPoolExecutor(settings.threads, thread_name_prefix="blocking"))
         meter = LagMeter(loop, agent.metrics.loop_lag)
         meter.start()
         try:
-            await server.serve()
+            await server.serve(sockets=[listener])
         finally:
             meter.stop()
 

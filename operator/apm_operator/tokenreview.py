@@ -11,14 +11,14 @@ import json
 import os
 import ssl
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from aiohttp import web
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agent_runtime.spec.identity import agent_of
-from apm_operator import metrics
+from apm_operator import listener, metrics
 from apm_operator.errors import ApiError, NotFound
 from apm_operator.kinds import SECRETS, TOKEN_REVIEWS
 from apm_operator.pki import holding
@@ -32,6 +32,7 @@ BODY_SECONDS = 5.0
 """How long an agent may take to send a question, which is small."""
 _LINGER_SECONDS = 1.0
 """How long the rest of a question is read after the answer to it."""
+_HANDSHAKE_SECONDS = 5.0
 _LOOK_SECONDS = 15.0
 _FIRST_LOOK_SECONDS = 1.0
 
@@ -58,6 +59,7 @@ class TokenReviewServer:
         self._version = ""
         self._gate = asyncio.Semaphore(_AT_ONCE)
         self._runner: web.AppRunner | None = None
+        self._server: asyncio.Server | None = None
         self.port = 0
 
     async def start(self, host: str, port: int) -> None:
@@ -69,12 +71,18 @@ class TokenReviewServer:
         app.router.add_post("/tokenreviews", self._answer)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, lingering_time=_LINGER_SECONDS)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, host, port, ssl_context=self._context)
-        await site.start()
-        self.port = self._runner.addresses[0][1]
+        self._server = await asyncio.get_running_loop().create_server(
+            cast("web.Server", self._runner.server),
+            sock=listener.listen(host, port),
+            ssl=self._context,
+            ssl_handshake_timeout=_HANDSHAKE_SECONDS,
+        )
+        self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
         """Stop listening."""
+        if self._server is not None:
+            self._server.close()
         if self._runner is not None:
             await self._runner.cleanup()
 

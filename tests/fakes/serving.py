@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from agent_runtime.tls.contexts import await_hello
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -35,6 +37,8 @@ async def serving(app: ASGIApp) -> AsyncIterator[str]:
 async def serving_as(config: uvicorn.Config) -> AsyncIterator[str]:
     """Serves as `config` says, but on a free port; gives the base URL."""
     listener, port = free_port()
+    if config.is_ssl:
+        await_hello(listener)
     server = uvicorn.Server(config)
     server.capture_signals = _no_signals  # type: ignore[method-assign, assignment] # pytest has its own handlers
     task = asyncio.create_task(server.serve(sockets=[listener]))

@@ -60,6 +60,7 @@ def test_it_takes_up_new_certificates(tmp_path):
         try:
             wait_ready(url, process, context)
             stalled = socket.create_connection(("127.0.0.1", port), timeout=20)
+            stalled.send(b"\x16")  # the first byte of a handshake
             serials = []
             for _ in range(2):
                 with httpx.Client(verify=context) as http, http.stream("GET", f"{url}/livez") as answer:

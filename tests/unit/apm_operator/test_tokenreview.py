@@ -11,7 +11,7 @@ import aiohttp
 import pytest
 
 from agent_runtime.spec.identity import OPERATOR_URI, agent_uri
-from apm_operator import tokenreview
+from apm_operator import listener, tokenreview
 from apm_operator.errors import Unreachable
 from apm_operator.pki import certificates, holding
 from apm_operator.pki.certificates import Pair, Subject
@@ -151,6 +151,52 @@ async def test_a_question_that_does_not_come_is_given_up(server, authority, tmp_
     writer.close()
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"The question was not there" in answer
+
+
+async def test_an_address_holds_some_connections_and_others_get_in(server, authority, tmp_path, monkeypatch):
+    monkeypatch.setattr(listener, "MOST_OF_ADDRESS", 3)
+    context = client(tmp_path, authority, AGENT)
+
+    async def begin(host: str) -> asyncio.StreamWriter:
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port, local_addr=(host, 0))
+        writer.write(b"\x16")
+        return writer
+
+    held = [await begin("127.0.0.2") for _ in range(20)]
+    assert (await ask(server, context, QUESTION))[0] == 200, "from 127.0.0.1"
+    own = [await begin("127.0.0.1") for _ in range(20)]
+    with pytest.raises(aiohttp.ClientError):
+        await ask(server, context, QUESTION)
+    for writer in (*held, *own):
+        writer.close()
+    async with asyncio.timeout(10):
+        while True:
+            try:
+                assert (await ask(server, context, QUESTION))[0] == 200
+                break
+            except aiohttp.ClientError:
+                await asyncio.sleep(0.05)
+
+
+async def test_who_says_nothing_holds_no_connection(server, authority, tmp_path, monkeypatch):
+    monkeypatch.setattr(listener, "MOST_OF_ADDRESS", 1)
+    silent = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(20)]
+    assert (await ask(server, client(tmp_path, authority, AGENT), QUESTION))[0] == 200
+    for _, writer in silent:
+        writer.close()
+
+
+async def test_a_handshake_that_does_not_end_is_given_up(kube, monkeypatch):
+    monkeypatch.setattr(tokenreview, "_HANDSHAKE_SECONDS", 0.2)
+    made = TokenReviewServer(kube, "home", "apm-operator-tls")
+    await made.start("127.0.0.1", 0)
+    await made._look()
+    reader, writer = await asyncio.open_connection("127.0.0.1", made.port)
+    writer.write(b"\x16")
+    async with asyncio.timeout(10):
+        assert await reader.read() == b""
+    writer.close()
+    await made.stop()
 
 
 async def test_a_kubernetes_that_does_not_answer_is_no_answer(server, kube, authority, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 
@@ -10,7 +11,9 @@ import httpx
 import pytest
 
 from agent_runtime.server import connection, intake
+from agent_runtime.tls import contexts
 from fakes.agents import CHAT, ECHO, person, running
+from fakes.authority import Authority, client_context, pod
 
 SPEC = {"models": [ECHO], "workflow": CHAT}
 SLOW = {
@@ -26,6 +29,41 @@ async def agent(monkeypatch):
     monkeypatch.setattr(intake, "BODY_SECONDS", 1.0)
     async with running(SPEC) as it:
         yield it
+
+
+async def test_clients_that_begin_no_handshake_keep_nobody_out(monkeypatch, tmp_path):
+    monkeypatch.setattr(contexts, "MOST_HANDSHAKES", 3)
+    authority = Authority()
+    mounts = pod(tmp_path / "pod", authority, "tested")
+    async with running(SPEC, mounts=mounts) as it:
+        address = httpx.URL(it.url)
+        silent = [await asyncio.open_connection(address.host, address.port) for _ in range(20)]
+        async with httpx.AsyncClient(verify=client_context(authority, tmp_path)) as http:
+            assert (await http.get(f"{it.url}/livez")).status_code == 200
+        monkeypatch.undo()
+        for reader, writer in silent:
+            writer.write_eof()
+            with contextlib.suppress(ConnectionError):
+                assert await reader.read() == b""
+            writer.close()
+
+
+async def test_handshakes_beyond_the_bound_are_closed_at_once(monkeypatch, tmp_path):
+    monkeypatch.setattr(contexts, "MOST_HANDSHAKES", 2)
+    mounts = pod(tmp_path / "pod", Authority(), "tested")
+    async with running(SPEC, mounts=mounts) as it:
+        address = httpx.URL(it.url)
+        clients = [await asyncio.open_connection(address.host, address.port) for _ in range(3)]
+        ends = []
+        for reader, writer in clients:
+            writer.write(b"\x16")
+            ends.append(asyncio.create_task(reader.read()))
+            await asyncio.sleep(0.05)  # so that they come in this order
+        done, _ = await asyncio.wait(ends, timeout=3, return_when=asyncio.FIRST_COMPLETED)
+        assert done == {ends[2]}
+        for _, writer in clients:
+            writer.close()
+        await asyncio.wait(ends, timeout=5)
 
 
 class Client:

@@ -56,8 +56,9 @@ def test_handshakes_that_have_ended_leave_room(port):
 def test_handshakes_that_do_not_end_are_bounded(port, monkeypatch):
     context, client = port
     held = [_begin(context) for _ in range(3)]
+    refused, _, _ = _begin(context)
     with pytest.raises(ssl.SSLError, match="too many handshakes"):
-        _begin(context)
+        refused.do_handshake()
     monkeypatch.setattr(contexts, "HANDSHAKE_SECONDS", 0.0)
     _finish(context, client)
     assert held
