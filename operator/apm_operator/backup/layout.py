@@ -6,6 +6,7 @@ MANIFEST = ".manifest.json"
 VERDICT = ".verdict.json"
 ARCHIVE = ".archive.gz"
 PARTIAL = ".partial"
+READING = ".reading"
 
 
 def data_key(name: str, *, encrypted: bool) -> str:
@@ -21,3 +22,8 @@ def manifest_key(name: str) -> str:
 def verdict_key(name: str) -> str:
     """Where the newest verdict on it lies."""
     return name + VERDICT
+
+
+def reading_key(name: str) -> str:
+    """Where a Restore marks that it reads it."""
+    return name + READING

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Protocol, cast
@@ -90,6 +90,21 @@ def verify(
     )
 
 
+def chunks(stored: BinaryIO, identities: list[Any] | None) -> Generator[bytes, None, None]:
+    """The archive of a stored backup that has been verified, in pieces.
+
+    Raises:
+        Damaged: it no longer is what it was.
+        KeyMissing: none of the keys opens it.
+        StorageError: it can't be read.
+    """
+    try:
+        with _plain(stored, identities) as plain:
+            yield from _decompressed(plain)
+    except _BROKEN as error:
+        raise Damaged(f"the compressed data are broken: {error}") from None
+
+
 def check(found: Verified, manifest: Manifest) -> None:
     """Compare with what the manifest says.
 
@@ -131,8 +146,8 @@ def pick(namespaces: Sequence[Namespace], count: int) -> dict[Key, list[int]]:
     return picks
 
 
-def _plain(source: _Digesting, identities: list[Any] | None) -> AbstractContextManager[_Readable]:
-    return nullcontext(source) if identities is None else decrypting(source, identities)  # type: ignore[arg-type]
+def _plain(source: _Digesting | BinaryIO, identities: list[Any] | None) -> AbstractContextManager[_Readable]:
+    return nullcontext(source) if identities is None else decrypting(cast("BinaryIO", source), identities)
 
 
 def _read(plain: _Readable, reader: Reader, advanced: Callable[[Reader], None] | None) -> None:
