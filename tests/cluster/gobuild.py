@@ -1,6 +1,7 @@
 """Programs built from pinned Go modules: once per pin, kept in the cache."""
 
 import hashlib
+import json
 import os
 import shutil
 import subprocess
@@ -60,6 +61,7 @@ GROUPS = {
     "kubeconform": Group({"kubeconform": "github.com/yannh/kubeconform/cmd/kubeconform"}),
     "ferretdb": Group({"ferretdb": "github.com/FerretDB/FerretDB/v2/cmd/ferretdb"}),
     "pause": Group({"pause": "."}),
+    "cert-manager": Group({"cert-manager": "."}),
     "mongo-tools": Group(
         {
             "mongodump": "github.com/mongodb/mongo-tools/mongodump/main",
@@ -120,22 +122,40 @@ def program(name: str) -> Path:
     return build(group) / name
 
 
+def module_directory(name: str, module: str) -> Path:
+    """Folder of the files of a module that group `name` needs; they are read-only.
+
+    Raises:
+        BuildError: it can't be had.
+        MachineError: there is no usable Go.
+    """
+    _go_version()
+    done = _go("mod", "download", "-json", module, folder=name)
+    if done.returncode:
+        raise BuildError(f"the module {module} can't be had: {' | '.join(done.stderr.strip().splitlines()[-5:])}")
+    return Path(json.loads(done.stdout)["Dir"])
+
+
 def _build_into(name: str, target: Path) -> None:
     group = GROUPS[name]
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{name}-") as scratch:
         out = Path(scratch, "out")
         out.mkdir()
         for program_name, package in group.packages.items():
-            command = ["go", "build", *_FLAGS, "-ldflags", group.link, "-o", str(out / program_name), package]
-            done = subprocess.run(
-                command,
-                cwd=_MODULES / name,
-                env=settings.build_environment(**_ENVIRONMENT),
-                stderr=subprocess.PIPE,
-                text=True,
-                check=False,
-            )
+            options = (*_FLAGS, "-ldflags", group.link, "-o", str(out / program_name))
+            done = _go("build", *options, package, folder=name)
             if done.returncode:
                 last = " | ".join(done.stderr.strip().splitlines()[-5:])
                 raise BuildError(f"go build of {program_name} failed: {last}")
         os.replace(out, target)  # noqa: PTH105 - the atomic rename is the point
+
+
+def _go(*arguments: str, folder: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["go", *arguments],
+        cwd=_MODULES / folder,
+        env=settings.build_environment(**_ENVIRONMENT),
+        capture_output=True,
+        text=True,
+        check=False,
+    )

@@ -42,4 +42,5 @@ def sweep(planes: Path) -> int:
 
 def _remove(plane: ControlPlane) -> None:
     plane.stop()
+    plane.processes.stop_all()  # what a test has started beside it
     shutil.rmtree(plane.directory, ignore_errors=True)
