@@ -43,6 +43,8 @@ _DEAF_SECONDS = 180.0
 """kopf reopens a watch that was silent for 70 s; one still silent after this long is beyond its help."""
 _STUCK_SECONDS = 300.0
 _ERROR_SHOWN = 1000
+_POLLS_BETWEEN_LOOKS = 4
+"""Certificates of cert-manager are looked at less often than the Secrets of agents: the kubelet is as slow."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -77,7 +79,13 @@ class Operator:
             hosts=service_hosts(settings.name, settings.operator_namespace),
         )
         self._tokens = TokenReviewServer(kube, settings.operator_namespace, operator_secret(settings.name))
-        certificates = Certificates(kube, self._issuer, CertManager(kube), settings.secrets_grant)
+        certificates = Certificates(
+            kube,
+            self._issuer,
+            CertManager(kube),
+            settings.secrets_grant,
+            issued_look=settings.secret_poll_seconds * _POLLS_BETWEEN_LOOKS,
+        )
         self._monitor: WatchMonitor | None = None
         self._controller = Controller(
             kube,

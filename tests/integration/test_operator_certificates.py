@@ -15,37 +15,11 @@ import httpx
 import pytest
 
 from apm_operator.pki import certificates
-from apm_operator.pki.certificates import Leaf
 from cluster.controlplane import ControlPlane
-from integration.operators import HOME, Operator, eventually, operator
-from integration.shop import Shop
+from integration.certificate_space import CertificateSpace
+from integration.operators import HOME, Operator, eventually
 
-TLS = {"mode": "Enabled"}
 CERTIFICATES = Path(__file__).parent / "manifests" / "cert-manager" / "certificates.yaml"
-
-
-class CertificateSpace(Shop):
-    """With what these tests ask of it."""
-
-    def agent(self, name: str = "one", **spec: Any) -> None:
-        super().agent(name, **{"tls": TLS, "auth": {"anonymous": True}, **spec})
-
-    def condition(self, kind: str, name: str = "one") -> dict[str, Any]:
-        conditions = self.get("agent", name).get("status", {}).get("conditions", [])
-        return next((each for each in conditions if each["type"] == kind), {"reason": "", "message": ""})
-
-    def becomes(self, kind: str, reason: str, name: str = "one", seconds: float = 30) -> dict[str, Any]:
-        eventually(f"{kind} is {reason}", lambda: self.condition(kind, name)["reason"] == reason, seconds)
-        return self.condition(kind, name)
-
-    def leaf(self, name: str = "one-tls") -> Leaf:
-        return certificates.read(base64.b64decode(self.get("secret", name)["data"]["tls.crt"]))
-
-    def trusted(self, name: str = "one") -> str:
-        return str(self.get("configmap", f"{name}-trust").get("data", {}).get("ca.crt", ""))
-
-    def operator(self, log: Path, **settings: str) -> Any:
-        return operator(self.plane.kubeconfig, self.namespace, log, **settings)
 
 
 @pytest.fixture
@@ -73,7 +47,7 @@ def test_an_agent_gets_a_certificate_and_whom_it_trusts(shop: CertificateSpace, 
     assert base64.b64decode(secret["data"]["ca.crt"]).decode() in shop.trusted()
     assert shop.get("service", "one")["spec"]["ports"][0]["port"] == 8443
     running.idle()
-    assert running.metric("apm_agent_certificate_expiry_timestamp_seconds") == pytest.approx(leaf.ends)
+    assert running.metric("apm_agent_certificate_expiry_timestamp_seconds") == leaf.ends
     assert "PRIVATE KEY" not in running.log.read_text()
     shown = shop.kubectl("get", "agent,configmap,deployment,events", "--output=yaml")
     assert "PRIVATE KEY" not in shown

@@ -158,6 +158,9 @@ subjects:
 - apiGroups: [cert-manager.io]
   resources: [certificates]
   verbs: [get, create, patch, delete]
+- apiGroups: [cert-manager.io]
+  resources: [certificaterequests]
+  verbs: [get]
 {{- end }}
 {{- end }}
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from agent_runtime.spec.identity import agent_uri
 from agent_runtime.spec.scalars import seconds
-from apm_operator.kinds import CERTIFICATES, SECRETS
+from apm_operator.kinds import CERTIFICATES, GROUP, SECRETS
 from apm_operator.manifests.agent import owned
 from apm_operator.pki import holding
 from apm_operator.pki.certificates import Pair, Subject
@@ -16,6 +17,11 @@ from apm_operator.pki.rotation import RENEW_AT
 if TYPE_CHECKING:
     from apm_operator.api.tls import IssuerRef, Tls
     from apm_operator.queue import Key
+
+
+_ISSUED_IN = f"{CERTIFICATES.group}/issuer-group"
+"""Annotation by which cert-manager sees that a certificate is of another issuer than the one it is asked to have: a
+valid one of which it knows nothing it lets be until it is due."""
 
 
 def name(agent: str) -> str:
@@ -37,7 +43,21 @@ def wanted(key: Key, tls: Tls) -> Wanted:
 def secret(key: Key, uid: str, wanted: Wanted, pair: Pair, authority: str) -> dict[str, Any]:
     """The Secret with a certificate that the operator has signed."""
     body = owned(SECRETS, name(key.name), key, uid, **holding.content(pair, authority))
-    body["metadata"]["annotations"] = holding.marks(wanted)
+    body["metadata"]["annotations"] = holding.marks(wanted) | {_ISSUED_IN: GROUP}
+    return body
+
+
+def forgetting(body: dict[str, Any], before: Mapping[str, str]) -> dict[str, Any]:
+    """A Secret's manifest without what cert-manager wrote into its annotations, which an apply can't remove."""
+    past = {each: "" for each in before if each.startswith(f"{CERTIFICATES.group}/")}
+    body["metadata"]["annotations"] = past | body["metadata"]["annotations"]
+    return body
+
+
+def adopted(key: Key, uid: str, secret_uid: str) -> dict[str, Any]:
+    """What is added to a Secret that cert-manager has made: it goes when the agent does."""
+    body = owned(SECRETS, name(key.name), key, uid)
+    body["metadata"]["uid"] = secret_uid
     return body
 
 

@@ -135,6 +135,8 @@ class Reconciler:
             if standing is not None and standing.problem is not None:
                 told = await self._tell(key, entry, made, standing.problem, (standing.aspect,))
                 return self._ended(told, standing.again)
+            if standing is not None and made.outlook.surroundings.authorities != self.certificates.trusted(key):
+                return Outcome("changed", again=0.0)  # another has signed than was known when the plan was made
             writes = await self._apply(key, entry, made)
             if standing is None:
                 await self.certificates.remove(key, _agent(entry).uid, told=_has_certificate(entry))
@@ -247,7 +249,7 @@ class Reconciler:
     def _proof(self, key: Key, standing: Standing | None) -> Proof | None:
         if standing is None:
             return None
-        return Proof(service_hosts(key.name, key.namespace)[-1], self.certificates.authorities + standing.authority)
+        return Proof(service_hosts(key.name, key.namespace)[-1], self.certificates.trusted(key) + standing.authority)
 
     async def _tell(
         self, key: Key, entry: Entry, made: Plan | None, verdict: Verdict, aspects: tuple[Aspect, ...] = ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ from apm_operator.kinds import SECRETS
 from apm_operator.manifests import certificate
 from apm_operator.manifests.agent import canonical, digest
 from apm_operator.pki import certificates, holding
+from apm_operator.pki.foreign import Signers, readable
 from apm_operator.pki.holding import Held
 from apm_operator.pki.keyring import KeyringBroken
 from apm_operator.reconcile import standing
@@ -57,6 +59,7 @@ class Certificates:
         cert_manager: asks cert-manager, for agents that name an issuer of it.
         grant: command by which an administrator lets the operator use Secrets in NAMESPACE.
         clock: seconds since 1970.
+        issued_look: how often cert-manager's certificates are looked at, in seconds: nobody tells of their renewal.
     """
 
     def __init__(
@@ -66,18 +69,22 @@ class Certificates:
         cert_manager: CertManager,
         grant: str,
         clock: Callable[[], float] = time.time,
+        *,
+        issued_look: float = 60.0,
     ) -> None:
         self._kube = kube
         self._issuer = issuer
         self._cert_manager = cert_manager
         self._grant = grant
         self._clock = clock
+        self._issued_look = issued_look
         self._known: dict[Key, _Known] = {}
+        self.signers = Signers(clock)
+        """Authorities of cert-manager's issuers."""
 
-    @property
-    def authorities(self) -> str:
-        """Certificates of the authorities that all agents trust, PEM."""
-        return self._issuer.bundle
+    def trusted(self, key: Key) -> str:
+        """Certificates of the authorities that an agent and its callers trust, PEM: the operator's and its issuer's."""
+        return self._issuer.bundle + b"".join(self.signers.of(_agent(key))).decode()
 
     async def keep(self, key: Key, uid: str, tls: Tls, *, new: bool) -> Standing:
         """Have the agent's Secret hold a certificate that is good for a while.
@@ -96,9 +103,15 @@ class Certificates:
         same = known is not None and (known.uid, known.tls, known.authorities) == (uid, tls, self._issuer.ids)
         if known is not None and same and now < known.again_at:
             return replace(known.found, again=known.again_at - now)
+        if tls.issuer_ref is None and not (new and known is None):
+            await self._leave_cert_manager(key, uid, known)
         found = await self._look(key, uid, tls, new=new and known is None)
         if found.leaf is not None:
             metrics.CERTIFICATE_EXPIRY.labels(key.namespace, key.name).set(found.leaf.ends)
+        if found.leaf is not None:
+            self.signers.note(_agent(key), self._foreign(found.authority))
+        if tls.issuer_ref is not None:
+            found = replace(found, again=min(found.again, self._issued_look))
         self._known[key] = _Known(uid, tls, found, now + min(found.again, _LOOK_SECONDS), self._issuer.ids)
         return found
 
@@ -111,6 +124,7 @@ class Certificates:
         if not told and key not in self._known:
             return
         try:
+            await self._leave_cert_manager(key, uid, self._known.get(key))
             body = await self._read(key)
             if body is not None and await self._is_its_own(key, uid, body):
                 await self._kube.delete(SECRETS, key.namespace, body["metadata"]["name"], body["metadata"]["uid"])
@@ -120,8 +134,20 @@ class Certificates:
 
     def release(self, key: Key) -> None:
         """The agent is gone, or has no certificate."""
+        self.signers.release(_agent(key))
         if self._known.pop(key, None) is not None:
             metrics.CERTIFICATE_EXPIRY.remove(key.namespace, key.name)
+
+    async def _leave_cert_manager(self, key: Key, uid: str, known: _Known | None) -> None:
+        """Ask cert-manager no more, if it may have been asked: else it would write the Secret when nobody wants it."""
+        if known is not None and known.tls.issuer_ref is None:
+            return
+        with suppress(Forbidden, NameTaken):  # without the right nothing was asked
+            if await self._cert_manager.may_be_asked():
+                await self._cert_manager.withdraw(key, uid)
+
+    def _foreign(self, authorities: str) -> tuple[bytes, ...]:
+        return tuple(each for each in readable(authorities) if certificates.key_id(each) not in self._issuer.ids)
 
     async def _look(self, key: Key, uid: str, tls: Tls, *, new: bool) -> Standing:
         wanted = certificate.wanted(key, tls)
@@ -161,8 +187,9 @@ class Certificates:
         except Forbidden as error:  # of the operator's own namespace, not of the agent's
             raise ApiError(str(error), status=error.status) from error
         known = body is not None and await self._is_its_own(key, uid, body)
+        before = (body["metadata"].get("annotations") or {}) if body is not None else {}
         manifest = certificate.secret(key, uid, wanted, signed.pair, signed.authority)
-        text = canonical(manifest)
+        text = canonical(certificate.forgetting(manifest, before))
         written = Manifest(SECRETS, certificate.name(key.name), text, digest(text))
         await write(self._kube, key, written, uid, known=known)
         return certificates.read(signed.pair.certificate), signed.authority
@@ -184,3 +211,7 @@ class Certificates:
             return await self._kube.get(SECRETS, key.namespace, certificate.name(key.name))
         except NotFound:
             return None
+
+
+def _agent(key: Key) -> str:
+    return f"{key.namespace}/{key.name}"

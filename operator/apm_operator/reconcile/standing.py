@@ -39,6 +39,14 @@ def issued(leaf: Leaf, authority: str, now: float) -> Standing:
     return Standing(_aspect("True", c.ISSUED, told), max(renewal(leaf) - now, 0.0), None, leaf, authority)
 
 
+def outlived(leaf: Leaf, authority: str, reason: str) -> Standing:
+    """Another issuer is to sign it, and has not yet: until then, or until it ends, the agent goes on with it."""
+    told = (
+        f"The certificate of before is in use, which ends at {_time(leaf.ends)}, and no other is issued yet: {reason}"
+    )
+    return Standing(_aspect("False", c.NOT_ISSUED, told), _RETRY_SECONDS, None, leaf, authority)
+
+
 def expiring(leaf: Leaf, authority: str, reason: str) -> Standing:
     """It is due and could not be renewed; until it ends the agent goes on with it."""
     told = f"Ends at {_time(leaf.ends)} and could not be renewed yet: {reason}"

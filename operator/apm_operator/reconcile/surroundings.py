@@ -111,7 +111,7 @@ class Neighbours:
             plain=tuple(peer for peer in wanted.peers if self._calls.plain(Key(*peer))),
             targets=reached.targets,
             api_server=api_server,
-            authorities=self._certificates.authorities,
+            authorities=self._certificates.trusted(key),
             token_review_url=self._token_review_url,
         )
         return Outlook(surroundings, unknown)

@@ -20,6 +20,7 @@ class FakeKube:
     calls: Counter[tuple[str, str]] = field(default_factory=Counter)
     fail: dict[tuple[str, str], list[ApiError]] = field(default_factory=dict)
     version: int = 100
+    cert_manager: bool = False
 
     def _called(self, verb: str, resource: Resource) -> None:
         self.calls[verb, resource.kind] += 1
@@ -39,7 +40,7 @@ class FakeKube:
 
     def writes(self) -> dict[tuple[str, str], int]:
         """The calls so far that change something."""
-        return {at: number for at, number in self.calls.items() if at[0] not in ("get", "list")}
+        return {at: number for at, number in self.calls.items() if at[0] not in ("get", "list", "discover")}
 
     async def apply(
         self, resource: Resource, namespace: str, name: str, manifest: bytes, *, force: bool = True
@@ -110,6 +111,10 @@ class FakeKube:
             if (kind, place) == (resource.kind, namespace)
             and (not selector or body["metadata"]["labels"].get(label) == value)
         ]
+
+    async def served(self, resource: Resource) -> bool:
+        self._called("discover", resource)
+        return self.cert_manager
 
     def kinds(self) -> Counter[str]:
         """How many objects of each kind there are, apart from agents."""

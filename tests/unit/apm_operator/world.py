@@ -79,7 +79,7 @@ class World:
             images=IMAGES,
         )
         for found in self.kube.objects.values():
-            if found["kind"] not in ("Secret", "Event"):
+            if found["kind"] not in ("Secret", "Event", "Certificate"):
                 self.cache.observe(found, deleted=False)
         self.kube.calls.clear()
 

@@ -9,7 +9,7 @@ import pytest
 from apm_operator import metrics
 from apm_operator.errors import ApiError, Forbidden
 from apm_operator.pki import certificates
-from unit.apm_operator.world import KEY, World
+from unit.apm_operator.world import KEY, YEAR, World
 
 HOUR = 3600.0
 TLS = {"mode": "Enabled", "duration": "3h"}
@@ -220,3 +220,82 @@ async def test_callers_are_told_to_the_pods(world):
     await world.reconcile()
     assert json.loads(world.kube.objects[TRUST]["data"]["callers.json"]) == {"agents": ["front/desk"]}
     assert KEY[:2] == ("shop", "one")
+
+
+HOUSE = {"mode": "Enabled", "duration": "3h", "issuerRef": {"name": "house"}}
+ASKED = ("Certificate", "shop", "one-tls")
+
+
+@pytest.fixture
+def beside(world: World) -> World:
+    """With cert-manager in the cluster, which dates what it is asked for."""
+    world.kube.cert_manager = True
+    apply = world.kube.apply
+
+    async def dated(resource: Any, *rest: Any, **options: Any) -> Any:
+        answer = await apply(resource, *rest, **options)
+        answer["metadata"]["creationTimestamp"] = "2027-01-15T08:00:00Z"
+        if resource.kind == "Certificate":
+            world.kube.objects[ASKED]["metadata"]["creationTimestamp"] = "2027-01-15T08:00:00Z"
+        return answer
+
+    world.kube.apply = dated  # type: ignore[method-assign]
+    return world
+
+
+def issued_by(world: World, authority: certificates.Pair) -> None:
+    """What cert-manager writes."""
+    pair = certificates.sign(authority, leaf(world).subject, world.now, 3 * HOUR)
+    secret = world.kube.objects[SECRET]
+    secret["metadata"]["annotations"] = {
+        "cert-manager.io/certificate-name": "one-tls",
+        "cert-manager.io/issuer-name": "house",
+    }
+    parts = {"tls.crt": pair.certificate, "tls.key": pair.key, "ca.crt": authority.certificate}
+    secret["data"] = {name: base64.b64encode(part).decode() for name, part in parts.items()}
+
+
+async def test_cert_manager_is_not_asked_any_more_where_it_never_answered(beside):
+    beside.write(tls=TLS)
+    await beside.reconcile()
+    own = leaf(beside)
+    beside.write(tls=HOUSE)
+    await beside.reconcile()
+    assert ASKED in beside.kube.objects
+    assert certificate(beside)[:2] == ("False", "NotIssued")
+    beside.write(tls=TLS)
+    await beside.reconcile()
+    assert ASKED not in beside.kube.objects
+    assert leaf(beside) == own
+
+    beside.write(tls=HOUSE)
+    await beside.reconcile()
+    beside.restart()
+    await beside.issuer.look()
+    beside.write(tls={"mode": "Disabled"}, auth={"anonymous": True})
+    await beside.reconcile()
+    assert ASKED not in beside.kube.objects
+
+
+async def test_an_issuers_authority_is_trusted_until_nobody_has_its_certificates(beside):
+    beside.write(tls=TLS)
+    await beside.reconcile()
+    house = certificates.authority(beside.now, YEAR)
+    beside.write(tls=HOUSE)
+    await beside.reconcile()
+    issued_by(beside, house)
+    beside.now += 60
+    assert (await beside.reconcile()).again == 0.0
+    assert beside.kube.objects[TRUST]["data"]["ca.crt"] == beside.issuer.bundle
+    await beside.reconcile()
+    assert beside.kube.objects[TRUST]["data"]["ca.crt"] == beside.issuer.bundle + house.certificate.decode()
+
+    beside.write(tls=TLS)
+    await beside.reconcile()
+    assert leaf(beside).issuer in beside.issuer.ids
+    said = beside.kube.objects[SECRET]["metadata"]["annotations"]
+    assert (said["cert-manager.io/certificate-name"], said["cert-manager.io/issuer-name"]) == ("", "")
+    assert house.certificate.decode() in beside.kube.objects[TRUST]["data"]["ca.crt"]
+    beside.now += 601
+    await beside.reconcile()
+    assert beside.kube.objects[TRUST]["data"]["ca.crt"] == beside.issuer.bundle

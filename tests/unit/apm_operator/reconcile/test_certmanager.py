@@ -48,7 +48,7 @@ def secret(ends: float = 3 * 3600.0) -> dict[str, Any]:
     pair = certificates.sign(authority, WANTED.subject, NOW, ends)
     marks = {"cert-manager.io/certificate-name": "one-tls"}
     content = holding.content(pair, authority.certificate.decode())
-    return {"metadata": {"name": "one-tls", "annotations": marks}, **content}
+    return {"metadata": {"name": "one-tls", "uid": "s", "annotations": marks}, **content}
 
 
 def at(kube: Any, seconds: float) -> CertManager:
@@ -89,6 +89,52 @@ async def test_its_certificate_is_followed(kube, after, reason):
     found = await at(kube, after).look(KEY, "uid-one", WANTED, HOUSE, secret())
     assert found.aspect.reason == reason
     assert (found.leaf is None) == (reason == "NotIssued")
+
+
+async def test_one_that_is_due_is_not_looked_at_without_end(kube):
+    found = await at(kube, 2 * 3600 + 1).look(KEY, "uid-one", WANTED, HOUSE, secret())
+    assert found.aspect.reason == "Issued"
+    assert found.again == 5.0
+
+
+@pytest.mark.parametrize(
+    "said", [{"issuer-group": "apm.valeo-neuroerp.com"}, {"certificate-name": "one-tls", "issuer-name": "other"}]
+)
+async def test_one_of_another_issuer_is_used_and_told_of(kube, said):
+    before = secret()
+    before["metadata"] |= {
+        "annotations": {f"cert-manager.io/{name}": value for name, value in said.items()},
+        "ownerReferences": [{"kind": "AgentDeployment", "name": "one", "uid": "uid-one"}],
+    }
+    found = await at(kube, 0).look(KEY, "uid-one", WANTED, HOUSE, before)
+    assert (found.aspect.truth, found.aspect.reason, found.problem) == ("False", "NotIssued", None)
+    assert found.leaf is not None
+    assert found.again == 5.0
+
+
+async def test_why_a_request_waits_is_told(kube):
+    await at(kube, 0).look(KEY, "uid-one", WANTED, HOUSE, None)
+    kube.objects[AT]["status"] = {"revision": 3, "conditions": [{"type": "Ready", "status": "False", "message": "no"}]}
+    waiting = {"type": "Ready", "status": "False", "message": "Referenced issuer does not have a Ready condition"}
+    request = {"kind": "CertificateRequest", "metadata": {}, "status": {"conditions": [waiting]}}
+    kube.objects["CertificateRequest", "shop", "one-tls-4"] = request
+    found = await at(kube, 0).look(KEY, "uid-one", WANTED, HOUSE, None)
+    assert waiting["message"] in found.aspect.message
+    assert "kubectl describe issuer house" in found.aspect.message
+    failed = {"type": "Issuing", "status": "False", "message": "The certificate request has been denied"}
+    kube.objects[AT]["status"]["conditions"].append(failed)
+    found = await at(kube, 0).look(KEY, "uid-one", WANTED, HOUSE, None)
+    assert failed["message"] in found.aspect.message
+
+
+async def test_its_secret_becomes_the_agents(kube):
+    await at(kube, 0).look(KEY, "uid-one", WANTED, HOUSE, secret())
+    added = kube.objects["Secret", "shop", "one-tls"]
+    assert "data" not in added
+    assert added["metadata"]["ownerReferences"][0]["uid"] == "uid-one"
+    kube.calls.clear()
+    await at(kube, 0).look(KEY, "uid-one", WANTED, HOUSE, secret() | {"metadata": added["metadata"]})
+    assert kube.writes() == {}
 
 
 async def test_a_certificate_for_another_agent_is_none(kube):
