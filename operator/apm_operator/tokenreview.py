@@ -22,6 +22,7 @@ from apm_operator import listener, metrics
 from apm_operator.errors import ApiError, NotFound
 from apm_operator.kinds import SECRETS, TOKEN_REVIEWS
 from apm_operator.pki import holding
+from apm_operator.pki.peer import uri_of
 
 if TYPE_CHECKING:
     from apm_operator.kube import Kube
@@ -188,9 +189,8 @@ def _context(data: Mapping[str, str]) -> ssl.SSLContext:
 
 def _agent(request: web.Request) -> str | None:
     """The agent, as `namespace/name`, whose certificate the other side has shown."""
-    certificate = request.transport.get_extra_info("peercert") if request.transport else None
-    names = [value for kind, value in (certificate or {}).get("subjectAltName", ()) if kind == "URI"]
-    return agent_of(names[0]) if len(names) == 1 else None
+    uri = uri_of(request.transport.get_extra_info("peercert")) if request.transport else None
+    return agent_of(uri) if uri is not None else None
 
 
 def _expires(token: str) -> int:

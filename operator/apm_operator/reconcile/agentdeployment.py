@@ -20,7 +20,7 @@ from apm_operator.api.agentdeployment import AgentDeployment
 from apm_operator.conditions import Aspect, Verdict
 from apm_operator.errors import ApiError, Forbidden, Invalid, InvalidSpec, NamespaceTerminating, NotFound
 from apm_operator.kinds import AGENTS
-from apm_operator.manifests.certificate import service_hosts
+from apm_operator.manifests import certificate
 from apm_operator.reconcile import assess, plan, status
 from apm_operator.reconcile.apply import NameTaken, OwnerLeaving, apply, prune
 from apm_operator.reconcile.prober import Proof
@@ -154,8 +154,8 @@ class Reconciler:
         verdict, again = await self._verdict(key, entry, made, secrets, standing)
         if writes and verdict.reason == c.PROGRESSING and self.pressed():
             return Outcome("changed", untold=True)
-        certificate = unneeded() if standing is None else standing.aspect
-        told = await self._tell(key, entry, made, verdict, (assess.network(made.outlook.unknown), certificate))
+        certified = unneeded() if standing is None else standing.aspect
+        told = await self._tell(key, entry, made, verdict, (assess.network(made.outlook.unknown), certified))
         return self._ended(writes + told, _sooner(again, standing))
 
     async def _certify(self, key: Key, entry: Entry, made: Plan) -> Standing | None:
@@ -237,7 +237,7 @@ class Reconciler:
         if secrets.missing or secrets.incomplete:
             return assess.missing(secrets, key.namespace), None
         newest = {name: pod for name, pod in entry.pods.items() if pod.config == made.config_hash}
-        unready = await self.prober.reasons(newest, self._proof(key, standing))
+        unready = await self.prober.reasons(newest, self._proof(key, made, standing))
         waiting = any(pod.running and not pod.ready and not pod.deleting for pod in newest.values())
         verdict = assess.observed(entry.deployment, entry.pods, config=made.config_hash, unready=unready)
         if waiting and not unready and verdict.reason == c.ROLLING_OUT:
@@ -246,10 +246,11 @@ class Reconciler:
             verdict = assess.with_unread_secrets(verdict, secrets.unreadable)
         return verdict, _UNREADY_SECONDS if waiting else None
 
-    def _proof(self, key: Key, standing: Standing | None) -> Proof | None:
+    def _proof(self, key: Key, made: Plan, standing: Standing | None) -> Proof | None:
         if standing is None:
             return None
-        return Proof(service_hosts(key.name, key.namespace)[-1], self.certificates.trusted(key) + standing.authority)
+        wanted = certificate.wanted(key, made.tls).subject
+        return Proof(wanted.hosts[-1], wanted.uri, self.certificates.trusted(key) + standing.authority)
 
     async def _tell(
         self, key: Key, entry: Entry, made: Plan | None, verdict: Verdict, aspects: tuple[Aspect, ...] = ()

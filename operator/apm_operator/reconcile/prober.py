@@ -14,6 +14,7 @@ from typing import Protocol
 import aiohttp
 
 from apm_operator.manifests.agent import PORT, TLS_PORT
+from apm_operator.pki.peer import PeerContext
 from apm_operator.reconcile.facts import PodFacts, scrub
 
 _TIMEOUT = aiohttp.ClientTimeout(total=1.5)
@@ -30,10 +31,12 @@ class Proof:
 
     Attributes:
         host: a name in their certificate that no other agent's has.
+        uri: the one URI in it, which says which agent it is.
         authorities: certificates of those who may have signed it, PEM.
     """
 
     host: str
+    uri: str
     authorities: str
 
 
@@ -78,7 +81,7 @@ class HttpProber:
             self._session = aiohttp.ClientSession(timeout=_TIMEOUT, trust_env=False)
         host = f"[{address}]" if ":" in address else address
         url, verify = (f"http://{host}:{PORT}", None) if proof is None else (f"https://{host}:{TLS_PORT}", proof.host)
-        context = True if proof is None else _context(proof.authorities)
+        context = True if proof is None else _context(proof)
         try:
             async with self._session.get(
                 f"{url}/readyz", allow_redirects=False, ssl=context, server_hostname=verify
@@ -91,9 +94,10 @@ class HttpProber:
         return failed_checks(raw)
 
 
-@lru_cache(maxsize=16)
-def _context(authorities: str) -> ssl.SSLContext:
-    return ssl.create_default_context(cadata=authorities)
+@lru_cache(maxsize=64)
+def _context(proof: Proof) -> ssl.SSLContext:
+    """One for each agent: a connection to one is never used for another that has got its address."""
+    return PeerContext(ssl.PROTOCOL_TLS_CLIENT, proof.uri, proof.authorities)
 
 
 def failed_checks(raw: bytes) -> str:

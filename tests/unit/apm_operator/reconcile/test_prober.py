@@ -71,10 +71,16 @@ async def test_only_pods_that_run_and_are_not_ready_are_asked(asked: list[str]):
 
 
 @pytest.mark.parametrize(
-    ("host", "trusted", "told"),
-    [("one.shop.svc", True, True), ("two.shop.svc", True, False), ("one.shop.svc", False, False)],
+    ("expected", "trusted", "told"),
+    [
+        (("one.shop.svc", "spiffe://x"), True, True),
+        (("two.shop.svc", "spiffe://x"), True, False),
+        (("one.shop.svc", "spiffe://y"), True, False),
+        (("one.shop.svc", "spiffe://x"), False, False),
+    ],
+    ids=["it is", "another name", "another agent", "another authority"],
 )
-async def test_a_pod_is_known_by_its_certificate(monkeypatch, tmp_path, host, trusted, told):
+async def test_a_pod_is_known_by_its_certificate(monkeypatch, tmp_path, expected, trusted, told):
     authority, other = (certificates.authority(time.time(), 600) for _ in range(2))
     pair = certificates.sign(authority, Subject("spiffe://x", ("one.shop.svc",)), time.time(), 60)
     file = tmp_path / "pair.pem"
@@ -92,7 +98,7 @@ async def test_a_pod_is_known_by_its_certificate(monkeypatch, tmp_path, host, tr
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
     monkeypatch.setattr(module, "TLS_PORT", runner.addresses[0][1])
     prober = HttpProber(lambda: 100.0)
-    proof = Proof(host, (authority if trusted else other).certificate.decode())
+    proof = Proof(*expected, (authority if trusted else other).certificate.decode())
     found = await prober.reasons({"one": pod(running=True, ip="127.0.0.1")}, proof)
     assert bool(found) == told
     await prober.close()
