@@ -71,14 +71,6 @@ class Operator:
             life=settings.authority_seconds,
             overlap=settings.overlap_seconds,
         )
-        self._own = OwnCertificates(
-            kube,
-            self._issuer,
-            namespace=settings.operator_namespace,
-            name=settings.name,
-            hosts=service_hosts(settings.name, settings.operator_namespace),
-        )
-        self._tokens = TokenReviewServer(kube, settings.operator_namespace, operator_secret(settings.name))
         certificates = Certificates(
             kube,
             self._issuer,
@@ -86,6 +78,16 @@ class Operator:
             settings.secrets_grant,
             issued_look=settings.secret_poll_seconds * _POLLS_BETWEEN_LOOKS,
         )
+        self._own = OwnCertificates(
+            kube,
+            self._issuer,
+            namespace=settings.operator_namespace,
+            name=settings.name,
+            hosts=service_hosts(settings.name, settings.operator_namespace),
+            signers=certificates.signers,
+        )
+        certificates.signers.changed = self._own.look_again
+        self._tokens = TokenReviewServer(kube, settings.operator_namespace, operator_secret(settings.name))
         self._monitor: WatchMonitor | None = None
         self._controller = Controller(
             kube,

@@ -1,6 +1,7 @@
 """`POST /tokenreviews`: asks Kubernetes about a token for an agent, whose pods have none of their own.
 
-Served with TLS, to agents only: whoever connects shows a certificate of the operator's authority.
+Served with TLS, to agents only: whoever connects shows a certificate of the operator's authority, or of the issuer that
+the agent in it names.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import base64
 import json
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
@@ -21,7 +23,8 @@ from agent_runtime.spec.identity import agent_of
 from apm_operator import listener, metrics
 from apm_operator.errors import ApiError, NotFound
 from apm_operator.kinds import SECRETS, TOKEN_REVIEWS
-from apm_operator.pki import holding
+from apm_operator.pki import foreign, holding
+from apm_operator.pki.own import SIGNERS
 from apm_operator.pki.peer import uri_of
 
 if TYPE_CHECKING:
@@ -34,6 +37,8 @@ BODY_SECONDS = 5.0
 _LINGER_SECONDS = 1.0
 """How long the rest of a question is read after the answer to it."""
 _HANDSHAKE_SECONDS = 5.0
+_MOST_OWN = 100
+"""Certificates of the operator's authority; there are two or three while one follows another."""
 _LOOK_SECONDS = 15.0
 _FIRST_LOOK_SECONDS = 1.0
 
@@ -58,6 +63,8 @@ class TokenReviewServer:
         self._secret = secret
         self._context = _Newest(ssl.PROTOCOL_TLS_SERVER)
         self._version = ""
+        self._own: tuple[bytes, ...] = ()
+        self._signers: Mapping[str, tuple[bytes, ...]] = {}
         self._gate = asyncio.Semaphore(_AT_ONCE)
         self._runner: web.AppRunner | None = None
         self._server: asyncio.Server | None = None
@@ -102,11 +109,14 @@ class TokenReviewServer:
         body = await self._kube.get(SECRETS, self._namespace, self._secret)
         version = body["metadata"]["resourceVersion"]
         if version != self._version:
-            self._context.newest = _context(body.get("data") or {})
+            data = body.get("data") or {}
+            signers = foreign.read(base64.b64decode(data.get(SIGNERS, "")).decode())
+            self._context.newest = _context(data, {each for found in signers.values() for each in found})
+            self._own, self._signers = foreign.readable(_text(data, holding.AUTHORITY), _MOST_OWN), signers
             self._version = version
 
     async def _answer(self, request: web.Request) -> web.Response:
-        agent = _agent(request)
+        agent = self._agent(request)
         if agent is None:
             metrics.TOKEN_REVIEWS.labels("refused").inc()
             return _problem(403, "Only agents may ask: show the certificate of one")
@@ -131,6 +141,21 @@ class TokenReviewServer:
             return _problem(503, "Kubernetes could not be asked; try again")
         metrics.TOKEN_REVIEWS.labels("good" if found["authenticated"] else "bad").inc()
         return web.json_response(found)
+
+    def _agent(self, request: web.Request) -> str | None:
+        """The agent, as `namespace/name`, whose certificate the other side has shown.
+
+        The handshake takes the certificates of all issuers; which of them may name this agent is looked at here: else
+        whoever holds the authority of one namespace could pass for the agents of any other.
+        """
+        connection = request.transport.get_extra_info("ssl_object") if request.transport else None
+        if connection is None:
+            return None
+        agent = agent_of(uri_of(connection.getpeercert()) or "")
+        shown = connection.getpeercert(binary_form=True)
+        if agent is None or shown is None:
+            return None
+        return agent if foreign.has_signed((*self._own, *self._signers.get(agent, ())), shown) else None
 
     async def _review(self, question: Question) -> dict[str, Any]:
         body = {
@@ -163,8 +188,12 @@ class _Newest(ssl.SSLContext):
         return self.newest.wrap_bio(*args, **options)
 
 
-def _context(data: Mapping[str, str]) -> ssl.SSLContext:
+def _context(data: Mapping[str, str], others: Iterable[bytes]) -> ssl.SSLContext:
     """For a server that demands a client's certificate.
+
+    Args:
+        data: the operator's own Secret.
+        others: authorities beside the operator's; one that could spoil the proof of another one is left out.
 
     Raises:
         ValueError: the Secret's content can't be used.
@@ -177,7 +206,11 @@ def _context(data: Mapping[str, str]) -> ssl.SSLContext:
     # A resumed session would keep the client's identity beyond the life of its certificate.
     context.num_tickets = 0
     context.options |= ssl.OP_NO_TICKET
-    context.load_verify_locations(cadata=base64.b64decode(data.get(holding.AUTHORITY, "")).decode("ascii"))
+    context.load_verify_locations(cadata=_text(data, holding.AUTHORITY))
+    for each in sorted(others):
+        if foreign.is_unmistakable(each):
+            with suppress(ssl.SSLError):  # OpenSSL is stricter than who has read it before
+                context.load_verify_locations(cadata=each.decode("ascii"))
     # `ssl` reads keys from files only; this one never reaches a disk.
     descriptor = os.memfd_create("apm-operator-tls", os.MFD_CLOEXEC)
     with os.fdopen(descriptor, "wb") as file:
@@ -187,10 +220,8 @@ def _context(data: Mapping[str, str]) -> ssl.SSLContext:
     return context
 
 
-def _agent(request: web.Request) -> str | None:
-    """The agent, as `namespace/name`, whose certificate the other side has shown."""
-    uri = uri_of(request.transport.get_extra_info("peercert")) if request.transport else None
-    return agent_of(uri) if uri is not None else None
+def _text(data: Mapping[str, str], name: str) -> str:
+    return base64.b64decode(data.get(name, "")).decode("ascii")
 
 
 def _expires(token: str) -> int:

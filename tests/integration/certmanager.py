@@ -46,20 +46,16 @@ def authority(shop: Shop, name: str = "house") -> None:
     """An Issuer that signs with a key of its own: a self-signed issuer makes the authority's certificate."""
     shop.apply(
         issuer(f"{name}-root", selfSigned={}),
-        {
-            "apiVersion": _API,
-            "kind": "Certificate",
-            "metadata": {"name": f"{name}-ca"},
-            "spec": {
-                "isCA": True,
-                "commonName": f"{name} authority",
-                "secretName": f"{name}-ca",
-                "privateKey": {"algorithm": "ECDSA", "size": 256},
-                "issuerRef": {"name": f"{name}-root"},
-            },
-        },
+        certificate(f"{name}-ca", f"{name}-root", isCA=True, commonName=f"{name} authority"),
         issuer(name, ca={"secretName": f"{name}-ca"}),
     )
+
+
+def certificate(name: str, by: str, **spec: Any) -> dict[str, Any]:
+    """A Certificate, and the Secret, of this name, issued by an Issuer."""
+    key = {"algorithm": "ECDSA", "size": 256}
+    spec = {"secretName": name, "issuerRef": {"name": by}, "privateKey": key, **spec}
+    return {"apiVersion": _API, "kind": "Certificate", "metadata": {"name": name}, "spec": spec}
 
 
 def authority_certificate(shop: Shop, name: str = "house") -> str:

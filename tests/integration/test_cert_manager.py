@@ -17,7 +17,7 @@ from cluster import crds
 from cluster.controlplane import ControlPlane
 from cluster.instances import control_plane as start_control_plane
 from integration import certmanager
-from integration.certificate_space import CertificateSpace
+from integration.certificate_space import CertificateSpace, asker
 from integration.operators import Operator, eventually
 
 HOUSE = {"mode": "Enabled", "duration": "1h", "issuerRef": {"name": "house"}}
@@ -160,6 +160,28 @@ def test_a_change_of_the_authority_is_made_without_a_gap(shop: CertificateSpace,
     assert secret["metadata"]["uid"] == uid
     assert read_secret(secret).authority in shop.trusted()
     running.idle()
+
+
+def test_its_agents_may_have_tokens_reviewed(shop: CertificateSpace, running: Operator, tmp_path: Path):
+    certmanager.authority(shop)
+    shop.agent(tls=HOUSE, auth={"serviceAccounts": {"allow": [f"{shop.namespace}/clerk"]}})
+    shop.agent("two")
+    shop.becomes("CertificateReady", "Issued")
+    shop.becomes("CertificateReady", "Issued", "two")
+    eventually("callers are told whom to trust", lambda: certmanager.authority_certificate(shop) in shop.trusted())
+    shop.kubectl("create", "serviceaccount", "clerk")
+    token = shop.kubectl("create", "token", "clerk", "--audience=apm").strip()
+    ask = asker(shop, running, tmp_path)
+    answer = eventually("an answer", lambda: ask(token))
+    assert answer["user"] == f"system:serviceaccount:{shop.namespace}:clerk"
+
+    # Whom the issuer gives a certificate of another agent, which it does not sign for, is not taken for that one.
+    shop.apply(
+        certmanager.certificate("forged", "house", uris=[shop.leaf("two-tls").subject.uri], usages=["client auth"])
+    )
+    data = eventually("a forged one", lambda: shop.get("secret", "forged").get("data"))
+    forged = b"".join(base64.b64decode(data[name]) for name in ("tls.crt", "tls.key"))
+    assert asker(shop, running, tmp_path, forged)(token)["status"] == 403
 
 
 def test_the_secret_goes_with_the_agent(shop: CertificateSpace, running: Operator):

@@ -5,19 +5,17 @@ from __future__ import annotations
 import base64
 import json
 import secrets
-import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from apm_operator.pki import certificates
 from cluster.controlplane import ControlPlane
-from integration.certificate_space import CertificateSpace
-from integration.operators import HOME, Operator, eventually
+from integration.certificate_space import CertificateSpace, asker
+from integration.operators import Operator, eventually
 
 CERTIFICATES = Path(__file__).parent / "manifests" / "cert-manager" / "certificates.yaml"
 
@@ -221,29 +219,3 @@ def test_an_agent_may_have_a_token_reviewed(shop: CertificateSpace, running: Ope
     assert ask(other) == {"authenticated": False}
     assert ask("x" + secrets.token_hex(8)) == {"authenticated": False}
     assert token not in running.log.read_text()
-
-
-def asker(shop: CertificateSpace, running: Operator, folder: Path) -> Callable[[str], dict[str, Any]]:
-    """Asks as the agent's pods do: with the certificate in its Secret, trusting what its ConfigMap says."""
-    data = shop.get("secret", "one-tls")["data"]
-    file = folder / "pair.pem"
-    file.write_bytes(b"".join(base64.b64decode(data[name]) for name in ("tls.crt", "tls.key")))
-    context = ssl.create_default_context(cadata=shop.trusted())
-    context.load_cert_chain(file)
-    port = next(line["https"] for line in running.lines() if line["event"] == "started")
-    host = f"{shop.namespace}.{HOME}.svc"
-
-    def ask(token: str) -> dict[str, Any]:
-        transport = httpx.HTTPTransport(verify=context)
-        with httpx.Client(transport=transport) as client:
-            try:
-                answer = client.post(
-                    f"https://127.0.0.1:{port}/tokenreviews",
-                    json={"token": token, "audience": "apm"},
-                    extensions={"sni_hostname": host},
-                )
-            except httpx.TransportError:
-                return {}
-            return dict(answer.json())
-
-    return ask

@@ -74,12 +74,17 @@ def read(body: Mapping[str, Any]) -> Held:
     Raises:
         ValueError: its content is no certificate with its key.
     """
-    data = body.get("data") or {}
-    pair = Pair(*(base64.b64decode(data.get(name) or "") for name in (CERTIFICATE, KEY)))
-    leaf = certificates.read(pair.certificate)
-    if not certificates.belong_together(pair):
+    found = pair(body)
+    leaf = certificates.read(found.certificate)
+    if not certificates.belong_together(found):
         raise ValueError("the key is not the certificate's")
-    return Held(leaf, authority=base64.b64decode(data.get(AUTHORITY) or "").decode())
+    return Held(leaf, authority=base64.b64decode((body.get("data") or {}).get(AUTHORITY) or "").decode())
+
+
+def pair(body: Mapping[str, Any]) -> Pair:
+    """The certificate and key in a Secret, as they are."""
+    data = body.get("data") or {}
+    return Pair(*(base64.b64decode(data.get(name) or "") for name in (CERTIFICATE, KEY)))
 
 
 def content(pair: Pair, authority: str) -> dict[str, Any]:

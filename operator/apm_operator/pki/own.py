@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -20,11 +22,16 @@ from apm_operator.pki.keyring import KeyringBroken
 
 if TYPE_CHECKING:
     from apm_operator.kube import Kube
+    from apm_operator.pki.foreign import Signers
     from apm_operator.pki.issuer import Issuer
 
 _LIFE_SECONDS = 90 * 86_400.0
 _LOOK_SECONDS = 60.0
+_GATHER_SECONDS = 1.0
 _RETRY_SECONDS = 2.0
+
+SIGNERS = "signers.json"
+"""Key of the operator's own Secret: who but the operator signs for which agent."""
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -48,6 +55,7 @@ class OwnCertificates:
         namespace: the operator's.
         name: of the installation.
         hosts: the names under which the operator is reached.
+        signers: other authorities of agents; those who ask about tokens may have a certificate of one.
         clock: seconds since 1970.
     """
 
@@ -59,6 +67,7 @@ class OwnCertificates:
         namespace: str,
         name: str,
         hosts: tuple[str, ...],
+        signers: Signers,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._kube = kube
@@ -70,9 +79,12 @@ class OwnCertificates:
             scraper_secret(name): Wanted(Subject(SCRAPER_URI), _LIFE_SECONDS),
         }
         self._again = asyncio.Event()
+        self._signers = signers
+        self._restored = False
+        self._telling = operator_secret(name)
 
     def look_again(self) -> None:
-        """Other authorities are trusted."""
+        """Other authorities are trusted, or sign."""
         self._again.set()
 
     async def tend(self) -> None:
@@ -86,10 +98,9 @@ class OwnCertificates:
             except (ApiError, KeyringBroken) as error:
                 _log.warning("The operator's own certificates could not be kept", error=str(error))
                 wait = _RETRY_SECONDS
-            try:
+            with suppress(TimeoutError):
                 await asyncio.wait_for(self._again.wait(), wait)
-            except TimeoutError:
-                continue
+                await asyncio.sleep(_GATHER_SECONDS)  # many agents are told of at once
 
     async def keep(self, name: str, wanted: Wanted) -> None:
         """Have one of the Secrets hold what it should.
@@ -103,9 +114,11 @@ class OwnCertificates:
         except NotFound:
             body = {"metadata": {}}
         held = holding.examine(body, wanted, self._issuer.ids, self._clock())
-        if not held.lacking and held.authority == self._issuer.bundle:
+        others = self._others(name, body)
+        good = not held.lacking and held.authority == self._issuer.bundle
+        if good and others.items() <= (body.get("data") or {}).items():
             return
-        signed = await self._issuer.sign(wanted.subject, wanted.life)
+        pair = holding.pair(body) if good else (await self._issuer.sign(wanted.subject, wanted.life)).pair
         manifest = {
             "apiVersion": SECRETS.api_version,
             "kind": SECRETS.kind,
@@ -115,7 +128,19 @@ class OwnCertificates:
                 "labels": {MANAGED_BY_LABEL: FIELD_MANAGER, "app.kubernetes.io/part-of": "apm"},
                 "annotations": holding.marks(wanted),
             },
-            **holding.content(signed.pair, self._issuer.bundle),
+            **holding.content(pair, self._issuer.bundle),
         }
+        manifest["data"] |= others
         await self._kube.apply(SECRETS, self._namespace, name, json.dumps(manifest).encode())
-        _log.info("issued a certificate", secret=name, why=held.lacking or "other authorities are trusted")
+        if not good:
+            _log.info("issued a certificate", secret=name, why=held.lacking or "other authorities are trusted")
+
+    def _others(self, name: str, body: Mapping[str, Any]) -> dict[str, str]:
+        """What is told beside the certificate, as the Secret has it."""
+        if name != self._telling:
+            return {}
+        if not self._restored:
+            with suppress(ValueError):
+                self._signers.restore(base64.b64decode((body.get("data") or {}).get(SIGNERS, "")).decode())
+            self._restored = True
+        return {SIGNERS: base64.b64encode(self._signers.text().encode()).decode()}

@@ -9,12 +9,17 @@ from typing import Any
 
 import aiohttp
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from agent_runtime.spec.identity import OPERATOR_URI, agent_uri
 from apm_operator import listener, tokenreview
 from apm_operator.errors import Unreachable
 from apm_operator.pki import certificates, holding
 from apm_operator.pki.certificates import Pair, Subject
+from apm_operator.pki.foreign import Signers, readable
 from apm_operator.tokenreview import TokenReviewServer
 from unit.apm_operator.fakes import FakeKube
 
@@ -51,7 +56,11 @@ def kube(authority) -> Reviews:
     return found
 
 
-def issue(kube: Reviews, authority: Pair) -> None:
+def issue(kube: Reviews, authority: Pair, **signers: Pair | bytes) -> None:
+    """The operator's Secret; `signers` are other authorities, by the namespace of the agent `one` that each serves."""
+    known = Signers(lambda: NOW)
+    for namespace, pair in signers.items():
+        known.note(f"{namespace}/one", readable((pair if isinstance(pair, bytes) else pair.certificate).decode()))
     pair = certificates.sign(authority, Subject(OPERATOR_URI, (HOST,)), NOW, 600)
     kube.version += 1
     kube.objects["Secret", "home", "apm-operator-tls"] = {
@@ -59,6 +68,8 @@ def issue(kube: Reviews, authority: Pair) -> None:
         "metadata": {"name": "apm-operator-tls", "resourceVersion": str(kube.version), "uid": "s"},
         **holding.content(pair, authority.certificate.decode()),
     }
+    told = base64.b64encode(known.text().encode()).decode()
+    kube.objects["Secret", "home", "apm-operator-tls"]["data"]["signers.json"] = told
 
 
 @pytest.fixture
@@ -219,3 +230,50 @@ async def test_before_there_is_a_certificate_nobody_connects(kube, authority, tm
     with pytest.raises((aiohttp.ClientError, asyncio.TimeoutError)):
         await ask(made, client(tmp_path, authority, AGENT), QUESTION)
     await made.stop()
+
+
+async def test_an_authority_counts_for_the_agents_that_it_signs_for(server, kube, authority, tmp_path):
+    """Who holds that of one namespace passes for no agent of another, nor for those whom the operator signs for."""
+    house, yard = (certificates.authority(NOW, 3600) for _ in range(2))
+    issue(kube, authority, shop=house, yard=yard)
+    await server._look()
+
+    async def passes(uri: str, by: Pair) -> int:
+        return (await ask(server, client(tmp_path, authority, uri, by=by), QUESTION))[0]
+
+    assert await passes(AGENT, house) == 200
+    assert await passes(AGENT, authority) == 200  # it may have just come from the operator's, or be on its way there
+    assert await passes(agent_uri("yard", "one"), house) == 403
+    assert await passes(agent_uri("shop", "two"), house) == 403
+    assert await passes(OPERATOR_URI, house) == 403
+    assert await passes(AGENT, yard) == 403
+
+    issue(kube, authority, yard=yard)
+    await server._look()
+    with pytest.raises(aiohttp.ClientError):
+        await passes(AGENT, house)
+
+
+async def test_an_authority_that_looks_like_another_does_not_spoil_its_proof(server, kube, authority, tmp_path):
+    house = certificates.authority(NOW, 3600)
+    issue(kube, authority, a=alike(authority), b=alike(house), shop=house, z=alike(house), zz=alike(authority))
+    await server._look()
+    for by in (authority, house):
+        assert (await ask(server, client(tmp_path, authority, AGENT, by=by), QUESTION))[0] == 200
+
+
+def alike(pair: Pair) -> bytes:
+    """An authority with the name and the key's identifier of another one."""
+    found, key = x509.load_pem_x509_certificate(pair.certificate), ec.generate_private_key(ec.SECP256R1())
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(found.subject)
+        .issuer_name(found.subject)
+        .public_key(key.public_key())
+        .serial_number(found.serial_number)
+        .not_valid_before(found.not_valid_before_utc)
+        .not_valid_after(found.not_valid_after_utc)
+    )
+    for extension in found.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
+    return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
