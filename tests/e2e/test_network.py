@@ -154,7 +154,7 @@ def _desk(model: str) -> dict[str, Any]:
 def test_the_matrix(landscape: Landscape) -> None:
     """What nothing fences shows that each target answers; else a refusal would prove nothing.
 
-    DNS works wherever the outcome is not `no name`.
+    MongoDB has a fence of its own, which lets agents in. DNS works wherever the outcome is not `no name`.
     """
     shop, models = landscape.shop, landscape.models
     for row, space, source in (
@@ -169,9 +169,9 @@ def test_the_matrix(landscape: Landscape) -> None:
     unfenced = dict.fromkeys(landscape.targets, "open")
     fenced = dict.fromkeys(landscape.targets, "closed")
     assert landscape.seen == {
-        "pod of the same namespace": unfenced | {"agent": "closed"},
-        "pod of another namespace": unfenced | {"agent": "closed"},
-        "metrics scraper": unfenced,
+        "pod of the same namespace": unfenced | {"agent": "closed", "MongoDB": "closed"},
+        "pod of another namespace": unfenced | {"agent": "closed", "MongoDB": "closed"},
+        "metrics scraper": unfenced | {"MongoDB": "closed"},
         "agent that asks it": fenced | {"agent": "open", "MongoDB": "open", "model": "open"},
         "agent that does not": fenced,
         "agent elsewhere": fenced,

@@ -52,7 +52,12 @@ class Issuer:
     async def publish(self, _: Request) -> JSONResponse:
         """The key set."""
         self.requests += 1
-        return JSONResponse({"keys": [_public(kid, *key) for kid, key in self.keys.items()]}, self.status)
+        return JSONResponse(self.key_set, self.status)
+
+    @property
+    def key_set(self) -> dict[str, Any]:
+        """The public keys, as JWKS."""
+        return {"keys": [_public(kid, *key) for kid, key in self.keys.items()]}
 
 
 @asynccontextmanager
