@@ -5,32 +5,11 @@ from __future__ import annotations
 import time
 
 import pytest
-import yaml
 
 from agent_runtime.spec.agent import AgentSpec
 from agent_runtime.spec.checks import check
+from unit.agent_runtime.spec_text import ONE, spec
 
-SCRIPTED = "models: [{name: default, provider: scripted, script: [{reply: hello}]}]\n"
-
-
-def spec(text: str, models: str = SCRIPTED) -> AgentSpec:
-    return AgentSpec.model_validate(yaml.safe_load(models + text))
-
-
-TOOL_HEADER = """
-workflow:
-  start: a
-  nodes: [{name: a, uses: model}]
-  tools: [{name: t, http: {url: "http://h", headers: {%s: x}}}]
-"""
-TOOL_KEY = """
-workflow:
-  start: a
-  nodes: [{name: a, uses: model}]
-  tools:
-  - name: t
-    http: {url: "http://h", headers: {X-Tenant: x}, apiKeySecretRef: {name: crm, key: key}, apiKeyHeader: %s}
-"""
 SOUND = {
     "sequence": """
 workflow:
@@ -107,7 +86,6 @@ def test_a_sound_spec_has_no_problem(text):
     assert check(spec(text)) == ()
 
 
-ONE = "workflow: {start: a, nodes: [{name: a, uses: model%s}]}"
 UNSOUND = {
     "neither workflow nor graph": ("description: x", "workflow", "either `workflow` or `graph`"),
     "both": (ONE % "" + "\ngraph: a.b:c", "workflow", "not both"),
@@ -305,36 +283,6 @@ workflow:
         "workflow.nodes[1].needs[1]",
         "`a` stands twice",
     ),
-    "argument that the tool doesn't have": (
-        "workflow: {start: a, nodes: [{name: a, uses: model}], tools: [{name: t, http: {url: 'http://h/{id}'}}]}",
-        "workflow.tools[0].http.url",
-        "no argument `id`",
-    ),
-    "secret header of a tool": (
-        TOOL_HEADER % "Authorization",
-        "workflow.tools[0].http.headers",
-        "carries a secret: remove it, and set `bearerTokenSecretRef`",
-    ),
-    "API key in the header of tokens": (
-        TOOL_KEY % "Authorization",
-        "workflow.tools[0].http.apiKeyHeader",
-        "takes no API key: set `bearerTokenSecretRef`",
-    ),
-    "API key in a header of the runtime's": (
-        TOOL_KEY % "Idempotency-Key",
-        "workflow.tools[0].http.apiKeyHeader",
-        "is set by the runtime",
-    ),
-    "API key in a header that is set": (
-        TOOL_KEY % "x-tenant",
-        "workflow.tools[0].http.apiKeyHeader",
-        "stands in `headers` as well",
-    ),
-    "header that is not the tool's own": (
-        TOOL_HEADER % "Transfer-Encoding",
-        "workflow.tools[0].http.headers",
-        "is set by the runtime",
-    ),
     "broken condition": (
         ONE % ", next: {switch: [{when: 'state.', to: end}], else: end}",
         "workflow.nodes[0].next.switch[0].when",
@@ -397,38 +345,6 @@ workflow:
 @pytest.mark.parametrize(("text", "path", "message"), UNSOUND.values(), ids=UNSOUND.keys())
 def test_a_problem_is_named_with_its_place(text, path, message):
     problems = check(spec(text))
-    assert [problem.path for problem in problems] == [path], problems
-    assert message in problems[0].message
-
-
-MODELS = {
-    "no address": ("models: [{name: default, model: m}]", "models[0].baseURL", "set the address"),
-    "no model name": ("models: [{name: default, baseURL: 'http://h/v1'}]", "models[0].model", "set the model's name"),
-    "script without end": (
-        "models: [{name: default, provider: scripted, script: [{when: 'true', reply: a}]}]",
-        "models[0].script",
-        "without `when`",
-    ),
-    "broken rule": (
-        "models: [{name: default, provider: scripted, script: [{when: 'lost', reply: a}, {reply: b}]}]",
-        "models[0].script[0].when",
-        "no valid CEL",
-    ),
-    "two of one name": (
-        """
-models:
-- {name: default, provider: scripted, script: [{reply: a}]}
-- {name: default, provider: scripted, script: [{reply: b}]}
-""",
-        "models[1].name",
-        "another model",
-    ),
-}
-
-
-@pytest.mark.parametrize(("models", "path", "message"), MODELS.values(), ids=MODELS.keys())
-def test_a_model_that_cannot_answer_is_named(models, path, message):
-    problems = check(spec(ONE % "", models + "\n"))
     assert [problem.path for problem in problems] == [path], problems
     assert message in problems[0].message
 
