@@ -62,6 +62,7 @@ GROUPS = {
     "ferretdb": Group({"ferretdb": "github.com/FerretDB/FerretDB/v2/cmd/ferretdb"}),
     "pause": Group({"pause": "."}),
     "cert-manager": Group({"cert-manager": "."}),
+    "versitygw": Group({"versitygw": "github.com/versity/versitygw/cmd/versitygw"}),
     "mongo-tools": Group(
         {
             "mongodump": "github.com/mongodb/mongo-tools/mongodump/main",

@@ -80,8 +80,20 @@ def what_an_earlier_try_left_gives_way(storage: Storage) -> None:
     write(storage, "n1.archive.gz", b"new")
     earlier.abort()
     storage.publish("n1.archive.gz")
+    storage.put("n1.manifest.json", b"{}")
     assert read(storage, "n1.archive.gz") == b"new"
     assert keys(storage, pending=True) == set()
+
+
+def data_without_manifest_give_way(storage: Storage) -> None:
+    write(storage, "n1.archive.gz", b"old")
+    storage.publish("n1.archive.gz")
+    write(storage, "n1.archive.gz", b"new")
+    storage.publish("n1.archive.gz")
+    storage.put("n1.manifest.json", b"{}")
+    with pytest.raises(Exists, match="n1"):
+        storage.create("n1.archive.gz")
+    assert read(storage, "n1.archive.gz") == b"new"
 
 
 def nothing_is_overwritten(storage: Storage) -> None:
@@ -149,6 +161,7 @@ CONTRACT = (
     an_empty_one_is_possible,
     nothing_is_left_of_what_was_given_up,
     what_an_earlier_try_left_gives_way,
+    data_without_manifest_give_way,
     nothing_is_overwritten,
     what_is_replaced_is_whole,
     what_is_removed_is_gone,

@@ -27,3 +27,11 @@ def verdict_key(name: str) -> str:
 def reading_key(name: str) -> str:
     """Where a Restore marks that it reads it."""
     return name + READING
+
+
+def name_of(key: str) -> str | None:
+    """The backup whose data lie under a key; None where it is no key of data."""
+    for suffix in (ARCHIVE, f"{ARCHIVE}.age"):
+        if key.endswith(suffix):
+            return key.removesuffix(suffix)
+    return None

@@ -72,7 +72,7 @@ class Storage(Protocol):
         """
 
     def create(self, key: str) -> Sink:
-        """Begin to write something large. What an earlier try left pending under this key gives way.
+        """Begin to write something large. What an earlier try left pending, or without a manifest, gives way.
 
         Raises:
             Exists: something of that name is published.

@@ -75,9 +75,12 @@ class Folder:
             yield file
 
     def create(self, key: str) -> FileSink:
-        """An earlier partial file is unlinked, not written into: whoever still writes to it writes to nothing."""
+        """An earlier partial file, or data without manifest, is unlinked: whoever still writes to it hurts nobody."""
+        name = layout.name_of(key)
         if self._file(key).exists():
-            raise Exists(f"{key} is in the storage already")
+            if name is None or self._file(layout.manifest_key(name)).exists():
+                raise Exists(f"{key} is in the storage already")
+            self.remove(key)
         with _told("write", key):
             self._make()
             return FileSink(self._partial(key), key)

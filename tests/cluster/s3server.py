@@ -1,0 +1,92 @@
+"""An S3 server (Versity's gateway over a folder) as a process of this machine, with credentials of its own."""
+
+import http.client
+import secrets
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from cluster import gobuild, settings
+from cluster.errors import StartError
+from cluster.progress import wait_until
+
+BUCKET = "backups"
+
+
+@dataclass(frozen=True)
+class S3Server:
+    """A running server.
+
+    Attributes:
+        folder: has the files `access-key-id` and `secret-access-key`, and the bucket's objects under `data/backups`.
+    """
+
+    folder: Path
+    port: int
+
+    @property
+    def data(self) -> Path:
+        """The bucket: each object is a file."""
+        return self.folder / "data" / BUCKET
+
+    def answers(self) -> bool:
+        """Whether it serves."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        try:
+            connection.request("GET", "/health")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+
+@contextmanager
+def running(folder: Path, *, certificate: Path | None = None, key: Path | None = None) -> Iterator[S3Server]:
+    """A server that keeps all it has in `folder`, with TLS where there is a certificate.
+
+    Raises:
+        StartError: it ended, or does not answer.
+    """
+    (folder / "data" / BUCKET).mkdir(parents=True)
+    (folder / "metadata").mkdir()
+    keys = {"access-key-id": secrets.token_hex(10).upper(), "secret-access-key": secrets.token_urlsafe(30)}
+    for name, value in keys.items():
+        (folder / name).write_text(value)
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    command: list[str | Path] = [
+        gobuild.program("versitygw"),
+        f"--port=127.0.0.1:{port}",
+        "--quiet",
+        "--health=/health",
+    ]
+    command += [f"--cert={certificate}", f"--key={key}"] if certificate else []
+    command += ["posix", f"--sidecar={folder / 'metadata'}", folder / "data"]
+    credentials = {"ROOT_ACCESS_KEY": keys["access-key-id"], "ROOT_SECRET_KEY": keys["secret-access-key"]}
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=settings.build_environment(**credentials))
+    server = S3Server(folder, port)
+    try:
+        if certificate is None:
+            wait_until("the S3 server", lambda: server.answers() or _ended(process, folder), seconds=30, every=0.05)
+        else:
+            wait_until("the S3 server", lambda: _listens(port) or _ended(process, folder), seconds=30, every=0.05)
+        yield server
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def _ended(process: "subprocess.Popen[bytes]", folder: Path) -> bool:
+    if process.poll() is not None:
+        raise StartError(f"the S3 server ended: {(folder / 'log').read_text(errors='replace')[-500:]}")
+    return False

@@ -1,0 +1,50 @@
+"""The storage of backups on a real S3 server."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING
+
+import pytest
+
+from apm_operator.backup import job
+from apm_operator.backup.storage.opening import open_storage
+from apm_operator.backup.storage.s3_client import Timing
+from cluster import s3server
+from cluster.s3server import BUCKET, S3Server
+from fakes.storage_contract import CONTRACT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from apm_operator.backup.storage.base import Storage
+
+QUICK = Timing(silence=2.0, pause=0.02)
+SMALL_PART = 5 << 20
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory) -> Iterator[S3Server]:
+    with s3server.running(tmp_path_factory.mktemp("s3")) as running:
+        yield running
+
+
+@pytest.fixture
+def config(server: S3Server) -> job.S3Storage:
+    return job.S3Storage(
+        endpoint=f"http://127.0.0.1:{server.port}",
+        bucket=BUCKET,
+        prefix=f"shop/{secrets.token_hex(4)}",
+        access_key_id_file=str(server.folder / "access-key-id"),
+        secret_access_key_file=str(server.folder / "secret-access-key"),
+    )
+
+
+@pytest.fixture
+def storage(config: job.S3Storage) -> Storage:
+    return open_storage(config, timing=QUICK, part=SMALL_PART)
+
+
+@pytest.mark.parametrize("check", CONTRACT, ids=lambda check: check.__name__)
+def test_contract(storage: Storage, check: Callable[[Storage], None]):
+    check(storage)
