@@ -12,10 +12,12 @@ from urllib.parse import quote, unquote, urlsplit
 
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
+from pymongo.read_preferences import Nearest
 
 from apm_operator.backup import job
-from apm_operator.backup.errors import ConfigError
+from apm_operator.backup.errors import ConfigError, SourceError
 
+_PING = 10_000
 _SCHEMES = ("mongodb", "mongodb+srv")
 
 
@@ -58,6 +60,20 @@ def connect(mongo: job.Mongo, **options: Any) -> MongoClient[dict[str, Any]]:
         return MongoClient(connection_string(mongo), appname="apm-backup", **options)
     except (PyMongoError, ValueError, OSError) as error:
         raise ConfigError(f"the connection string can't be used: {redacted(str(error), mongo)}") from None
+
+
+def ping(mongo: job.Mongo) -> None:
+    """Ask whether any of the servers is there.
+
+    Raises:
+        SourceError: none answers.
+    """
+    try:
+        options = {"serverSelectionTimeoutMS": _PING, "socketTimeoutMS": _PING}
+        with connect(mongo, **options) as client:
+            client.admin.command("ping", read_preference=Nearest())
+    except PyMongoError:
+        raise SourceError("MongoDB does not answer any more") from None
 
 
 @contextmanager

@@ -14,6 +14,8 @@ BackupError
   +- LeaseBusy          it was held by others for as long as this Job may wait
   +- TargetNotEmpty     a Restore without `mode: Replace` would have to overwrite
   +- Differs            what was restored is not what the manifest says
+  +- Stopped            the pod is to end
+  +- TimedOut           it has taken longer than it may
 """
 
 from __future__ import annotations
@@ -103,3 +105,15 @@ class Differs(BackupError):
     """What was restored is not what the manifest says."""
 
     reason = "RestoreDiffers"
+
+
+class Stopped(BackupError):
+    """The pod is to end: its node is drained, or the Job was deleted."""
+
+    reason = "Stopped"
+
+
+class TimedOut(BackupError):
+    """The Job has taken longer than it may."""
+
+    reason = "DeadlineExceeded"

@@ -5,19 +5,25 @@ from __future__ import annotations
 import fcntl
 import os
 import re
+import select
 import subprocess
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from apm_operator.backup import job
-from apm_operator.backup.connection import redacted, tool_config
+from apm_operator.backup.connection import ping, redacted, tool_config
 from apm_operator.backup.errors import ConfigError, ToolFailed
 from apm_operator.backup.scope import Target
 
 CHUNK = 1 << 20
+_QUIET = 5.0
+"""Seconds without data after which MongoDB is asked whether it is there."""
+_STALLED = 600.0
+"""Seconds without data or progress after which mongodump is given up, although MongoDB is there."""
 _TOLD = 12
 """Lines of the end of its log that an error shows."""
 _DONE = re.compile(r"done dumping (?P<name>.+) \((?P<count>\d+) documents?\)$")
@@ -52,6 +58,7 @@ class Mongodump:
     def __init__(self, options: Options, process: subprocess.Popen[bytes]) -> None:
         self.reported: dict[str, int] = {}
         self._options, self._process = options, process
+        self._bars = ""
         self._last: deque[str] = deque(maxlen=_TOLD)
         self._told = threading.Thread(target=self._listen, name="mongodump", daemon=True)
         self._told.start()
@@ -60,16 +67,29 @@ class Mongodump:
         """Its archive.
 
         Raises:
-            ToolFailed: it ended with an error; only an archive that came to its end without one counts.
+            ToolFailed: it ended with an error, or does nothing; only an archive that came to its end counts.
+            SourceError: MongoDB does not answer any more.
         """
         assert self._process.stdout is not None  # noqa: S101 - a pipe was asked for
         pipe = self._process.stdout.fileno()
-        while data := os.read(pipe, CHUNK):
+        while data := self._read(pipe):
             yield data
         code = self._process.wait()
         self._told.join()
         if code or any(_DOES_NOT_EXIST.search(line) for line in self._last):
             raise ToolFailed(f"mongodump ended with {_code(code)}: {self._end()}")
+
+    def _read(self, pipe: int) -> bytes:
+        """The next bytes. mongodump waits for ever for a server that is gone, even where its dump has failed."""
+        since, seen = time.monotonic(), self._bars
+        while not select.select([pipe], [], [], _QUIET)[0]:
+            if self._bars != seen:
+                since, seen = time.monotonic(), self._bars
+            elif time.monotonic() - since > _STALLED:
+                raise ToolFailed(f"mongodump has read nothing for {_STALLED:.0f} s: {self._end()}")
+            else:
+                ping(self._options.mongo)
+        return os.read(pipe, CHUNK)
 
     def stop(self) -> None:
         """Kill it where it still runs."""
@@ -89,7 +109,9 @@ class Mongodump:
             line = raw.decode(errors="replace").rstrip().partition("\t")[2]
             if done := _DONE.search(line):
                 self.reported[done["name"]] = int(done["count"])
-            if line and "%)" not in line:  # no bars of progress
+            if "%)" in line:
+                self._bars = line  # of progress: another one each three seconds, even if nothing goes on
+            elif line:
                 self._last.append(line)
 
 

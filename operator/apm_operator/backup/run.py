@@ -1,0 +1,227 @@
+"""A backup from its beginning to its verdict: nothing gets its name before it was read back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pyrage import x25519
+
+from apm_operator.backup import age, layout
+from apm_operator.backup.archive.reader import Sampled
+from apm_operator.backup.dump import Dump, plan
+from apm_operator.backup.errors import BackupError, Damaged, Exists, Missing, StorageError
+from apm_operator.backup.job import BackupJob
+from apm_operator.backup.manifest import Manifest, Verdict
+from apm_operator.backup.mongodump import Options
+from apm_operator.backup.pipeline import Chunk, Written, write
+from apm_operator.backup.report import BackupFacts, Report, StoreFacts, TestFacts
+from apm_operator.backup.storage.base import Storage
+from apm_operator.backup.verify import Verified, check, compare, pick, verify
+
+Tell = Callable[[str, int, int, int | None], None]
+"""Takes phase, documents, bytes and percent; raises what ends the work, such as LeaseLost."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A backup that lies in the storage, whole, and documents of it."""
+
+    manifest: Manifest
+    sampled: tuple[Sampled, ...]
+
+
+Test = Callable[[Stored, list[Any] | None], TestFacts]
+"""Restores it into scratch databases; with age's private keys where it is encrypted. Raises BackupError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """What one backup is made with.
+
+    Attributes:
+        name: of the backup.
+        test: the restore test, where there is one.
+        prune: removes what is kept no longer, where that is asked for.
+    """
+
+    job: BackupJob
+    name: str
+    storage: Storage
+    tell: Tell
+    test: Test | None = None
+    prune: Callable[[], StoreFacts] | None = None
+    program: str = "mongodump"
+
+    def run(self) -> Report:
+        """Make it. A pod that comes after one that was killed goes on with what that one has finished.
+
+        Raises:
+            BackupError: there is no backup; nothing is left of it but what `prune` sweeps.
+        """
+        keys = _Keys.of(self.job)
+        stored = self._finished(keys) or self._make(keys)
+        facts = _facts(stored.manifest)
+        verdict = self._judge(stored, keys)
+        tests = (verdict,) if self.test else ()
+        if not verdict.good:
+            return Report(result="Failed", reason=verdict.reason, message=verdict.message, backup=facts, tests=tests)
+        message = f"{facts.documents} documents of {facts.collections} collections are stored and verified"
+        store = None
+        if self.prune is not None:
+            self.tell("Pruning", 0, 0, None)
+            try:
+                store = self.prune()
+            except StorageError as error:
+                message += f"; what is too old could not be removed: {error}"
+        return Report(result="Succeeded", reason="Completed", message=message, backup=facts, tests=tests, store=store)
+
+    def _finished(self, keys: _Keys) -> Stored | None:
+        """What an earlier pod of this Job has published."""
+        try:
+            manifest = Manifest.model_validate_json(self.storage.get(layout.manifest_key(self.name)))
+        except Missing:
+            return None
+        except ValueError:
+            raise Damaged(f"there is a manifest of {self.name} already, and it is damaged") from None
+        if manifest.policy != self.job.policy or manifest.namespace != self.job.namespace:
+            raise Exists(f"{self.name} is a backup of {manifest.namespace}/{manifest.policy} already")
+        with self.storage.read(manifest.data) as file:
+            found = self._verify(file, manifest.namespaces, keys.stored_identities(self.job))
+        check(found, manifest)
+        return Stored(manifest, found.sampled)
+
+    def _make(self, keys: _Keys) -> Stored:
+        started = datetime.now(UTC)
+        job, data = self.job, layout.data_key(self.name, encrypted=bool(keys.recipients))
+        runs = plan(job.source, job.scope, oplog=job.oplog, read_preference=job.read_preference)
+        options = Options(job.source, job.read_preference, oplog=job.oplog, program=self.program)
+        dump = Dump(runs, job.scope, options)
+        self.storage.remove(data)  # without a manifest it is what a killed pod has left
+        with ExitStack() as undo:
+            sink = self.storage.create(data)
+            undo.callback(sink.abort)
+            written = write(self._told(dump), sink, keys.recipients)
+            sink.finish()
+            with self.storage.read_pending(data) as file:
+                found = self._verify(file, dump.namespaces, keys.identities)
+            _compare(dump, written, found)
+            manifest = self._manifest(started, dump, written, found, data)
+            undo.callback(self._withdraw, data)
+            self.storage.publish(data)
+            self.storage.put(layout.manifest_key(self.name), manifest.to_json().encode())
+            undo.pop_all()
+        return Stored(manifest, found.sampled)
+
+    def _told(self, dump: Dump) -> Iterator[Chunk]:
+        for chunk in dump.chunks():
+            self.tell("Dumping", dump.documents, dump.size, None)
+            yield chunk
+
+    def _verify(self, file: Any, namespaces: Sequence[Any], identities: list[Any] | None) -> Verified:
+        total = sum(each.documents for each in namespaces) or 1
+        sample = self.job.restore_test.sample if self.job.restore_test else 0
+        return verify(
+            file,
+            identities=identities,
+            picks=pick(namespaces, sample),
+            advanced=lambda it: self.tell("Verifying", it.documents, it.position, it.documents * 100 // total),
+        )
+
+    def _withdraw(self, data: str) -> None:
+        with suppress(BackupError):
+            self.storage.remove(data)
+
+    def _manifest(self, started: datetime, dump: Dump, written: Written, found: Verified, data: str) -> Manifest:
+        return Manifest(
+            name=self.name,
+            namespace=self.job.namespace,
+            policy=self.job.policy,
+            started=started,
+            finished=datetime.now(UTC),
+            server_version=found.prelude.server_version,
+            tool_version=found.prelude.tool_version,
+            oplog=self.job.oplog,
+            data=data,
+            size=written.size,
+            sha256=written.sha256,
+            archive_size=dump.size,
+            encryption="age" if self.job.age and self.job.age.recipients else None,
+            recipients=self.job.age.recipients if self.job.age else (),
+            namespaces=found.namespaces,
+        )
+
+    def _judge(self, stored: Stored, keys: _Keys) -> TestFacts:
+        """The verdict, kept beside the manifest."""
+        at = datetime.now(UTC)
+        facts = TestFacts(name=self.name, at=at, restored=False, good=True)
+        if self.test is not None:
+            self.tell("Testing", 0, 0, None)
+            try:
+                facts = self.test(stored, keys.identities)
+            except (Damaged, StorageError):
+                raise
+            except BackupError as error:
+                facts = TestFacts(
+                    name=self.name, at=at, restored=True, good=False, reason=error.reason, message=str(error)
+                )
+        verdict = Verdict(
+            name=self.name,
+            at=facts.at,
+            restored=facts.restored,
+            good=facts.good,
+            reason=facts.reason,
+            message=facts.message,
+        )
+        self.storage.put(layout.verdict_key(self.name), verdict.to_json().encode(), replace=True)
+        return facts
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """Keys of age for one run.
+
+    Attributes:
+        identities: None: nothing is encrypted.
+    """
+
+    recipients: tuple[str, ...]
+    identities: list[Any] | None
+
+    @classmethod
+    def of(cls, job: BackupJob) -> _Keys:
+        """Without a private key one is made for this run alone, so that what was written can be read back."""
+        if job.age is None or not job.age.recipients:
+            return cls((), None)
+        if job.age.identity_file:
+            return cls(job.age.recipients, age.identities(Path(job.age.identity_file)))
+        own = x25519.Identity.generate()
+        return cls((*job.age.recipients, str(own.to_public())), [own])
+
+    def stored_identities(self, job: BackupJob) -> list[Any] | None:
+        """For what an earlier run has encrypted."""
+        return self.identities if self.identities is None or (job.age and job.age.identity_file) else []
+
+
+def _compare(dump: Dump, written: Written, found: Verified) -> None:
+    if (found.size, found.sha256, found.archive_size) != (written.size, written.sha256, dump.size):
+        raise Damaged("the storage does not hold what was written to it")
+    compare(dump.namespaces, found.namespaces)
+
+
+def _facts(manifest: Manifest) -> BackupFacts:
+    return BackupFacts(
+        name=manifest.name,
+        started=manifest.started,
+        finished=manifest.finished,
+        size=manifest.size,
+        archive_size=manifest.archive_size,
+        documents=manifest.documents,
+        collections=len(manifest.namespaces),
+        sha256=manifest.sha256,
+        encrypted=manifest.encryption is not None,
+    )
