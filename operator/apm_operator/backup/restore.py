@@ -21,7 +21,7 @@ from apm_operator.backup.job import Mongo, RestoreJob, Scope
 from apm_operator.backup.journal import RESERVED, Journal
 from apm_operator.backup.manifest import Manifest, Namespace
 from apm_operator.backup.mongorestore import PROGRAM
-from apm_operator.backup.report import RestoreFacts
+from apm_operator.backup.report import Report, RestoreFacts
 from apm_operator.backup.scope import OWN, Selection
 from apm_operator.backup.storage.base import Storage
 from apm_operator.backup.stored import newest_verified, read_manifest
@@ -70,6 +70,17 @@ def restore(job: RestoreJob, means: Means) -> RestoreFacts:
         _swap(client, mine, means.tell)
     assert mine.facts is not None  # noqa: S101 - it was staged
     return mine.facts.model_copy(update={"seconds": round(time.monotonic() - began, 3)})
+
+
+def report(job: RestoreJob, means: Means) -> Report:
+    """Do it, and say so.
+
+    Raises:
+        BackupError: as `restore`.
+    """
+    facts = restore(job, means)
+    message = f"{facts.documents} documents of {facts.collections} collections are restored from {facts.name}"
+    return Report(result="Succeeded", reason="Completed", message=message, restore=facts)
 
 
 def selected(manifest: Manifest, job: RestoreJob) -> list[tuple[Namespace, Key]]:
