@@ -1,12 +1,13 @@
 """Writes what an image is made of as CycloneDX JSON: its Python packages, and the Debian packages of its base.
 
-Runs in a stage of the image's own build: `python3 sbom.py NAME VERSION LIB TARGET`, with the Python packages in LIB.
+Runs in a stage of the image's own build: `python3 sbom.py NAME VERSION LIB TARGET [PURL...]`, with the Python packages
+in LIB; package URLs name what else there is.
 """
 
 import platform
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
@@ -20,7 +21,7 @@ _DPKG = Path("var/lib/dpkg")
 _OS_RELEASE = Path("etc/os-release")
 
 
-def describe(name: str, version: str, packages: Path, root: Path = Path("/")) -> Bom:
+def describe(name: str, version: str, packages: Path, root: Path = Path("/"), others: Sequence[str] = ()) -> Bom:
     """The bill of materials of an image.
 
     Args:
@@ -28,11 +29,12 @@ def describe(name: str, version: str, packages: Path, root: Path = Path("/")) ->
         version: of the image.
         packages: folder that Python packages were installed into.
         root: root of the image's file system.
+        others: package URLs of what was copied into it.
     """
     bom = Bom()
     image = Component(name=name, version=version, type=ComponentType.CONTAINER, bom_ref=name)
     bom.metadata.component = image
-    found = [_interpreter(), *_python(packages), *_debian(root)]
+    found = [_interpreter(), *_python(packages), *_debian(root), *map(_other, others)]
     bom.components.update(found)
     bom.register_dependency(image, found)
     return bom
@@ -48,6 +50,11 @@ def _interpreter() -> Component:
         purl=purl,
         bom_ref=str(purl),
     )
+
+
+def _other(text: str) -> Component:
+    purl = PackageURL.from_string(text)
+    return Component(name=purl.name, version=purl.version, purl=purl, bom_ref=text)
 
 
 def _python(packages: Path) -> Iterator[Component]:
@@ -92,8 +99,8 @@ def _debian(root: Path) -> Iterator[Component]:
 
 def main() -> None:
     """Write the bill of materials that the command line asks for."""
-    name, version, packages, target = sys.argv[1:]
-    bom = describe(name, version, Path(packages))
+    name, version, packages, target, *others = sys.argv[1:]
+    bom = describe(name, version, Path(packages), others=others)
     Path(target).parent.mkdir(parents=True, exist_ok=True)
     Path(target).write_text(JsonV1Dot6(bom).output_as_string(indent=2))
 

@@ -116,7 +116,27 @@ RUNTIME = Image(
     locks=(REPOSITORY / "requirements/runtime.txt", _SBOM_LOCK),
     sbom=True,
 )
-ALL = {image.name: image for image in (PAUSE, MONGODB, OPERATOR, RUNTIME)}
+_MONGO_TOOLS = Image(
+    name="mongo-tools",
+    dockerfile=_CONTAINERS / "mongo-tools/Dockerfile",
+    sources=lambda: {name: gobuild.program(name) for name in ("mongodump", "mongorestore")},
+)
+BACKUP = Image(
+    name="backup",
+    dockerfile=REPOSITORY / "operator/backup.Dockerfile",
+    sources=_repository(
+        "requirements/backup.txt",
+        "requirements/sbom.txt",
+        "deploy/sbom.py",
+        "operator/apm_operator/__init__.py",
+        "operator/apm_operator/backup",
+    ),
+    bases={**_PYTHON_BASES, "TOOLS": _MONGO_TOOLS},
+    public_bases=True,
+    locks=(REPOSITORY / "requirements/backup.txt", _SBOM_LOCK),
+    sbom=True,
+)
+ALL = {image.name: image for image in (PAUSE, MONGODB, OPERATOR, RUNTIME, BACKUP)}
 
 
 @dataclass(frozen=True)

@@ -43,6 +43,7 @@ class Installation:
         for namespace in (OPERATOR_NAMESPACE, AGENTS_NAMESPACE):
             self._namespace(namespace)
         operator, runtime = deploy(self.cluster, images.OPERATOR), deploy(self.cluster, images.RUNTIME)
+        backup = deploy(self.cluster, images.BACKUP)
         with exclusive(settings.read().state / "install.lock"), step("installing the operator with Helm"):
             self._clear_interrupted()
             self.helm(
@@ -55,6 +56,7 @@ class Installation:
                 "--timeout=3m",
                 *_image_values("image", operator),
                 *_image_values("runtimeImage", runtime),
+                *_image_values("backupImage", backup),
                 f"--set=secrets.namespaces={{{AGENTS_NAMESPACE}}}",
                 f"--set-json=network={json.dumps(self._network())}",
                 *(f"--set={value}" for value in values),

@@ -18,7 +18,7 @@ _CACHE = re.compile(r"root/\.cache/.*|var/cache/apt/.*|var/lib/apt/lists/.*|.*/_
 _BUILD_TOOL = "cyclonedx"
 
 
-@pytest.fixture(scope="module", params=[images.OPERATOR, images.RUNTIME], ids=lambda image: image.name)
+@pytest.fixture(scope="module", params=[images.OPERATOR, images.RUNTIME, images.BACKUP], ids=lambda image: image.name)
 def image(request: pytest.FixtureRequest) -> Image:
     found: Image = request.param
     return found

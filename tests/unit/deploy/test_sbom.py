@@ -11,6 +11,7 @@ from cyclonedx.output.json import JsonV1Dot6
 from cluster.settings import REPOSITORY
 from deploy.sbom import describe
 
+TOOL = "pkg:golang/github.com/mongodb/mongo-tools@100.12.0"
 STATUS = """\
 Package: base-files
 Status: install ok installed
@@ -39,13 +40,14 @@ def bill(tmp_path: Path) -> dict[str, Any]:
     info.mkdir(parents=True)
     metadata = "Metadata-Version: 2.4\nName: Some.Thing\nVersion: 1.2\nLicense-Expression: MIT\n"
     (info / "METADATA").write_text(metadata)
-    read: dict[str, Any] = json.loads(JsonV1Dot6(describe("it", "0.1", packages, root)).output_as_string())
+    read: dict[str, Any] = json.loads(JsonV1Dot6(describe("it", "0.1", packages, root, [TOOL])).output_as_string())
     return read
 
 
 def test_it_lists_packages_of_python_and_debian(bill: dict[str, Any]):
     assert {each["purl"] for each in bill["components"]} == {
         f"pkg:generic/python@{platform.python_version()}",
+        TOOL,
         "pkg:pypi/some-thing@1.2",
         "pkg:deb/debian/base-files@12.4%2Bdeb12u11?arch=amd64&distro=debian-12",
         "pkg:deb/debian/tzdata@2025b?arch=all&distro=debian-12",
@@ -60,7 +62,9 @@ def test_it_says_what_it_is_about(bill: dict[str, Any]):
     assert (about["name"], about["version"], about["type"]) == ("it", "0.1", "container")
 
 
-@pytest.mark.parametrize("dockerfile", ["operator/Dockerfile", "agent_runtime/Dockerfile"])
+@pytest.mark.parametrize(
+    "dockerfile", ["operator/Dockerfile", "operator/backup.Dockerfile", "agent_runtime/Dockerfile"]
+)
 def test_images_have_the_version_of_the_project(dockerfile: str):
     version = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]["version"]
     assert re.findall(r"^ARG VERSION=(.*)$", (REPOSITORY / dockerfile).read_text(), re.MULTILINE) == [version]
