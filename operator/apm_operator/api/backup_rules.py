@@ -7,8 +7,8 @@ from types import MappingProxyType
 
 from apm_operator.api.backup import BackupSpec
 from apm_operator.api.backupjob import JobNetwork
-from apm_operator.api.backuppolicy import BackupSource
-from apm_operator.api.restore import RestoreSource, RestoreSpec
+from apm_operator.api.backuppolicy import BackupPolicySpec, BackupSource
+from apm_operator.api.restore import RestoreSource, RestoreSpec, RestoreTarget, StoredBackup
 from apm_operator.api.rule import Rule
 from apm_operator.api.storage import ClaimStorage, S3Storage, ServerSideEncryption, Storage
 
@@ -35,6 +35,19 @@ _SERVER_SIDE_RULES = (
     ),
 )
 
+_ENCRYPTION_RULES = (
+    Rule(
+        "!has(self.encryption) || (has(self.encryption.recipients) && size(self.encryption.recipients) > 0)",
+        "set `encryption.recipients`: without a public key nothing can be encrypted",
+    ),
+    Rule(
+        "!has(self.encryption) || has(self.encryption.identitySecretRef) || "
+        "(has(self.verification) && !self.verification.restoreTest && !has(self.verification.schedule))",
+        "set `encryption.identitySecretRef`, or `verification.restoreTest: false`: what can't be decrypted can't be "
+        "restored for a test",
+    ),
+)
+
 BACKUP_RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
     {
         Storage.__name__: (
@@ -52,6 +65,7 @@ BACKUP_RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
             ),
         ),
         ServerSideEncryption.__name__: _SERVER_SIDE_RULES,
+        BackupPolicySpec.__name__: _ENCRYPTION_RULES,
         BackupSource.__name__: (
             Rule(
                 "!self.oplog || ((!has(self.databases) || size(self.databases) == 0) && "
@@ -74,6 +88,19 @@ BACKUP_RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
             Rule(
                 "!has(self.from.location) || (has(self.target) && has(self.target.mongodb))",
                 "set `target.mongodb`: a location does not say which MongoDB its backups are of",
+            ),
+        ),
+        RestoreTarget.__name__: (
+            Rule(
+                "!has(self.databases) || self.databases.all(a, self.databases.exists_one(b, a.from == b.from) && "
+                "self.databases.exists_one(b, a.to == b.to))",
+                "each database is renamed once, and to a name of its own: correct `databases`",
+            ),
+        ),
+        StoredBackup.__name__: (
+            Rule(
+                "!has(self.encryption) || has(self.encryption.identitySecretRef)",
+                "set `encryption.identitySecretRef`: the backup can't be read without the private key",
             ),
         ),
         RestoreSource.__name__: (

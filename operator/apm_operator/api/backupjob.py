@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from agent_runtime.spec.base import SpecModel
 from agent_runtime.spec.scalars import Duration, ObjectName
 from agent_runtime.spec.secret import SecretKeyRef
 from agent_runtime.spec.state import MongoDBTLSSpec
 from apm_operator.api.agentdeployment import Image, PriorityClassName
-from apm_operator.api.network import NetworkPeer
+from apm_operator.api.network import NetworkPeer, refuse_wide
 from apm_operator.api.pods import ImagePullSecret, LabelValue, MetadataKey, Resources
 from apm_operator.api.scheduling import Toleration
 from apm_operator.api.status import StatusModel
@@ -65,6 +65,12 @@ class JobNetwork(SpecModel):
         default=(), max_length=64, description="Where the Jobs may connect to as well, such as addresses of a bucket."
     )
     allow_internet: bool = Field(default=False, description="Let the Jobs connect to every public address.")
+
+    @model_validator(mode="after")
+    def _no_internet_by_the_way(self) -> Self:
+        if not self.allow_internet:
+            refuse_wide(self.egress_to)
+        return self
 
 
 class PolicyRef(SpecModel):

@@ -77,7 +77,7 @@ KINDS = (
         spec=BackupPolicySpec,
         status=BackupPolicyStatus,
         columns=POLICY,
-        rules=(name_rule(52, "CronJob"),),
+        rules=(name_rule(45, "CronJob"),),
     ),
     Kind(
         kind="Backup",
@@ -97,7 +97,7 @@ KINDS = (
         spec=RestoreSpec,
         status=RestoreStatus,
         columns=RESTORE,
-        rules=(name_rule(63, "Job"),),
+        rules=(name_rule(55, "Job"),),
     ),
 )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Annotated, Self
 
@@ -118,6 +119,13 @@ class NetworkPeer(SpecModel):
         return self
 
 
+def refuse_wide(peers: Iterable[NetworkPeer]) -> None:
+    """Raises ValueError where a peer takes in more than `is_wide` allows."""
+    for peer in peers:
+        if peer.cidr is not None and is_wide(ip_network(peer.cidr)):
+            raise ValueError(f"{peer.cidr} takes in public addresses: set `allowInternet: true` or name less")
+
+
 class Network(SpecModel):
     """What the agent's NetworkPolicy lets through, beside what the rest of the spec needs."""
 
@@ -140,9 +148,6 @@ class Network(SpecModel):
 
     @model_validator(mode="after")
     def _no_internet_by_the_way(self) -> Self:
-        if self.allow_internet:
-            return self
-        for peer in (*self.ingress_from, *self.egress_to):
-            if peer.cidr is not None and is_wide(ip_network(peer.cidr)):
-                raise ValueError(f"{peer.cidr} takes in public addresses: set `allowInternet: true` or name less")
+        if not self.allow_internet:
+            refuse_wide((*self.ingress_from, *self.egress_to))
         return self

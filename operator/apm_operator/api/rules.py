@@ -13,6 +13,7 @@ from agent_runtime.spec.node import NodeBase
 from agent_runtime.spec.scalars import END, NOT_ZERO
 from apm_operator.api.agentdeployment import AgentDeploymentSpec
 from apm_operator.api.backup_rules import BACKUP_RULES
+from apm_operator.api.backupjob import JobNetwork
 from apm_operator.api.env import EnvFrom, EnvSource, EnvVar
 from apm_operator.api.group import RESERVED_ENV_NAMES, RESERVED_ENV_PREFIX, RESERVED_KEY_PREFIXES
 from apm_operator.api.network import (
@@ -200,6 +201,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
         Tls.__name__: _TLS_RULES,
         Resources.__name__: (_request_within_limit("cpu"), _request_within_limit("memory")),
         **BACKUP_RULES,
+        JobNetwork.__name__: (*BACKUP_RULES[JobNetwork.__name__], _no_wide_block("egressTo")),
     }
 )
 """Rules by the name of the model or scalar that they hold for; those of NodeBase hold for every kind of node."""

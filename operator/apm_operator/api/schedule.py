@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 from cronsim import CronSim, CronSimError
 from pydantic import AfterValidator, StringConstraints
 
-CRON_PATTERN = r"^[-0-9A-Za-z*,/?]+( +[-0-9A-Za-z*,/?]+){4}$"
+CRON_PATTERN = r"^[-0-9*,/?]+( +[-0-9*,/?]+){2}( +([-0-9*,/?]|[A-Za-z]{3})+){2}$"
+"""Names of months and days have three letters. Other forms with letters (`L`, `@daily`, `TZ=`) are not for CronJobs."""
 TIME_ZONE_PATTERN = r"^[A-Za-z][A-Za-z0-9_+-]*(/[A-Za-z0-9_+-]+){0,2}$"
 
 
