@@ -167,7 +167,8 @@ def _limits(config: RuntimeConfig) -> Limits:
 
 def _store(config: RuntimeConfig, settings: Settings, secrets: outbound.Secrets) -> Store:
     if config.spec.state is None:
-        from agent_runtime.state.memory import MemoryStore, Room  # noqa: PLC0415 - only what the agent uses is loaded
+        from agent_runtime.state.memory import MemoryStore  # noqa: PLC0415 - only what the agent uses is loaded
+        from agent_runtime.state.room import Room  # noqa: PLC0415
 
         room = Room(settings.memory_threads, settings.memory_bytes)
         # A graph of one's own may have channels that are made up of their history.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from agent_runtime.errors import UnavailableError, WorkflowError, busy
 from agent_runtime.state.memory_saver import MemorySaver
 from agent_runtime.state.records import Lease, Run, RunStatus, Thread, ThreadQuery, now, shown, thread_status
+from agent_runtime.state.room import DEFAULT, Room, Shares
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -16,15 +17,6 @@ if TYPE_CHECKING:
 
 _OVERHEAD = 1024
 """Bytes that a thread or a run takes besides what clients gave it, about."""
-
-
-@dataclass(frozen=True)
-class Room:
-    """How much is kept. Beyond it the threads that were not used for longest go."""
-
-    threads: int = 1000
-    size: int = 64 << 20
-    """Bytes."""
 
 
 @dataclass
@@ -49,7 +41,7 @@ class MemoryStore:
 
     durable = False
 
-    def __init__(self, room: Room = Room(), *, histories: bool = True) -> None:
+    def __init__(self, room: Room = DEFAULT, *, histories: bool = True) -> None:
         self._room = room
         self._histories = histories
         self._saver = MemorySaver(self._on_growth)
@@ -72,7 +64,7 @@ class MemoryStore:
         if thread.thread_id in self._kept:
             return False
         size = _size(thread.metadata)
-        self._make_room(size, threads=1)
+        self._make_room(thread.owner, size, threads=1)
         kept = self._kept[thread.thread_id] = _Kept(thread, 0)
         self._grow(kept, size)
         return True
@@ -97,7 +89,7 @@ class MemoryStore:
         if (kept := self._kept.get(thread_id)) is None:
             return None
         size = _size(metadata) if metadata else 0
-        self._make_room(size, besides=thread_id)
+        self._make_room(kept.thread.owner, size, besides=thread_id)
         self._grow(kept, size)
         self._use(kept, metadata={**kept.thread.metadata, **metadata})
         return kept.thread
@@ -116,7 +108,7 @@ class MemoryStore:
         if alone and kept.active:
             raise busy(shown(run.thread_id))
         size = _size_of_run(run)
-        self._make_room(size, besides=run.thread_id)
+        self._make_room(kept.thread.owner, size, besides=run.thread_id)
         kept.runs[run.run_id] = run
         self._grow(kept, size)
         self._use(kept, status=thread_status(run.status))
@@ -194,35 +186,50 @@ class MemoryStore:
             self._records -= kept.size
         self._saver.delete_thread(thread_id)
 
-    def _on_growth(self) -> None:
+    def _on_growth(self, thread_id: str) -> None:
+        kept = self._kept.get(thread_id)
         try:
-            self._make_room(0)
+            self._make_room(kept.thread.owner if kept else None, 0)
         except UnavailableError as error:
             # Another try of the run would not find more room.
             raise WorkflowError(str(error)) from None
 
-    def _make_room(self, size: int, *, threads: int = 0, besides: str | None = None) -> None:
-        """Raises UnavailableError where all that is kept is in use."""
-        more = self._forgettable(besides)
+    def _make_room(self, owner: str | None, size: int, *, threads: int = 0, besides: str | None = None) -> None:
+        """Raises UnavailableError where all that is kept is in use, or of those who hold less than `owner`."""
+        if not self._full(size, threads):
+            return
+        shares = self._shares(owner, besides)
+        if owner is not None:
+            shares.add(owner, size, threads=threads)
+        more = self._forgettable(shares)
         while self._full(size, threads):
             if next(more, None) is None:
                 raise UnavailableError(
                     f"the pod has no room for more conversations: it keeps {self._room.threads} of together "
-                    f"{self._room.size >> 20} MiB in memory, and all are in use; keep them in MongoDB (`state`)"
+                    f"{self._room.size >> 20} MiB in memory, and all are in use, or of callers who have fewer; keep "
+                    "them in MongoDB (`state`)"
                 )
+
+    def _shares(self, asking: str | None, besides: str | None) -> Shares:
+        shares = Shares(self._room, asking)
+        for name, kept in self._kept.items():
+            idle = not kept.active and name != besides and name not in self._leases
+            size = kept.size + self._saver.size_of(name)
+            shares.add(kept.thread.owner, size, idle=name if idle else None)
+        return shares
 
     def _full(self, size: int, threads: int) -> bool:
         too_large = self._saver.size + self._records + size > self._room.size
         return too_large or len(self._kept) + threads > self._room.threads
 
-    def _forgettable(self, besides: str | None) -> Iterator[str]:
+    def _forgettable(self, shares: Shares) -> Iterator[str]:
         """Forgets something at each step: threads that nobody uses, then what others came from."""
-        for name in [name for name, kept in self._kept.items() if not kept.active and name != besides]:
-            if name in self._leases:
-                continue
+        for name in shares.leaving():
             self._forget(name)
             yield name
         for name, kept in list(self._kept.items()) if self._histories else ():
+            if not shares.yields(kept.thread.owner):
+                continue
             for run in [run for run in kept.runs.values() if not run.active]:
                 del kept.runs[run.run_id]
                 self._grow(kept, -_size_of_run(run))

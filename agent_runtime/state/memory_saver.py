@@ -20,10 +20,10 @@ _OVERHEAD = 256
 class MemorySaver(InMemorySaver):
     """Counts the bytes of each thread, and can forget what a thread needs no more to go on.
 
-    `on_growth` is called after each write. What it raises ends the run that writes.
+    `on_growth` is called after each write with the thread's id. What it raises ends the run that writes.
     """
 
-    def __init__(self, on_growth: Callable[[], None]) -> None:
+    def __init__(self, on_growth: Callable[[str], None]) -> None:
         super().__init__()
         self._on_growth = on_growth
         self._sizes: dict[str, int] = defaultdict(int)
@@ -53,6 +53,10 @@ class MemorySaver(InMemorySaver):
         super().put_writes(config, writes, task_id, task_path)
         added = list(self.writes[key].values())[before:] if key in self.writes else ()
         self._grow(given["thread_id"], sum(_size(value) for _, _, value, _ in added))
+
+    def size_of(self, thread_id: str) -> int:
+        """Bytes of one thread."""
+        return self._sizes.get(thread_id, 0)
 
     def delete_thread(self, thread_id: str) -> None:
         super().delete_thread(thread_id)
@@ -85,7 +89,7 @@ class MemorySaver(InMemorySaver):
     def _grow(self, thread_id: str, size: int) -> None:
         self._sizes[thread_id] += size
         self.size += size
-        self._on_growth()
+        self._on_growth(thread_id)
 
 
 def _size(value: tuple[str, bytes]) -> int:
