@@ -24,6 +24,10 @@ SECRETS_HASH = f"{GROUP}/secrets-hash"
 APPLIED_HASH = f"{GROUP}/applied-hash"
 """Annotation of children: digest of the manifest they were last applied from. A field that is no longer wanted
 does not show in a comparison of the wanted fields alone."""
+ADOPTED = f"{GROUP}/adopted"
+"""Annotation of a Job that has had a Backup: one that was deleted since is not made again."""
+FINALIZER = f"{GROUP}/files"
+"""On a Backup or policy whose files are to go with it."""
 RECONCILE_AT = f"{GROUP}/reconcile-at"
 
 
@@ -93,5 +97,5 @@ OWNER_LABELS = {
     RESTORE_LABEL: RESTORES.kind,
 }
 """Labels of what belongs to one of them: its name, and its kind."""
-WATCHED = (AGENTS, *CHILDREN, PODS)
-BY_KIND = {resource.kind: resource for resource in (*OWNERS, *CHILDREN, CRON_JOBS, JOBS, PODS)}
+WATCHED = (*OWNERS, *CHILDREN, CRON_JOBS, JOBS, PODS)
+BY_KIND = {resource.kind: resource for resource in WATCHED}

@@ -72,14 +72,21 @@ class Kube:
             await self._session.close()
 
     async def apply(
-        self, resource: Resource, namespace: str, name: str, manifest: bytes, *, force: bool = True
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        manifest: bytes,
+        *,
+        force: bool = True,
+        manager: str = FIELD_MANAGER,
     ) -> dict[str, Any]:
         """Server-side apply: the object becomes what `manifest` says in the fields that it names.
 
         `force` takes fields over from other managers; without it, they make a Conflict.
         """
         # Warnings of unknown fields are heard by nobody, and cost the API server a second reading of the manifest.
-        query = {"fieldManager": FIELD_MANAGER, "force": "true" if force else "false", "fieldValidation": "Ignore"}
+        query = {"fieldManager": manager, "force": "true" if force else "false", "fieldValidation": "Ignore"}
         path = resource.path(namespace, name)
         return await self._write("apply", resource, path, manifest, query=query, content_type=_APPLY)
 

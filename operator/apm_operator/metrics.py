@@ -40,6 +40,58 @@ WATCH_MISSED = Counter(
 )
 AGENTS = Gauge("apm_agents", "AgentDeployments by the reason of their Ready condition.", ("reason",), registry=REGISTRY)
 LEADER = Gauge("apm_leader", "1 while this process leads, else 0.", registry=REGISTRY)
+_POLICY = ("namespace", "policy")
+BACKUP_LAST_SUCCESS = Gauge(
+    "apm_backup_last_success_timestamp_seconds",
+    "When the last good backup was finished, in seconds since 1970.",
+    _POLICY,
+    registry=REGISTRY,
+)
+BACKUP_LAST_VERIFIED = Gauge(
+    "apm_backup_last_verified_timestamp_seconds",
+    "When a backup was last proven to restore, in seconds since 1970.",
+    _POLICY,
+    registry=REGISTRY,
+)
+BACKUP_NEXT = Gauge(
+    "apm_backup_next_schedule_timestamp_seconds",
+    "When the next backup is due, in seconds since 1970.",
+    _POLICY,
+    registry=REGISTRY,
+)
+BACKUP_OVERDUE = Gauge(
+    "apm_backup_overdue_seconds",
+    "For how long a good backup has been due by the policy's own schedule; 0 while none is.",
+    _POLICY,
+    registry=REGISTRY,
+)
+BACKUP_SIZE = Gauge("apm_backup_size_bytes", "Size of the last good backup.", _POLICY, registry=REGISTRY)
+BACKUP_DOCUMENTS = Gauge("apm_backup_documents", "Documents in the last good backup.", _POLICY, registry=REGISTRY)
+BACKUP_DURATION = Gauge(
+    "apm_backup_duration_seconds", "Time that the last good backup took.", _POLICY, registry=REGISTRY
+)
+BACKUP_FAILURES = Gauge(
+    "apm_backup_failures_total",
+    "Failed Backups that are still there, by reason.",
+    (*_POLICY, "reason"),
+    registry=REGISTRY,
+)
+BACKUP_MISSED = Gauge(
+    "apm_backup_missed_total", "Runs that did not take place when they were due.", _POLICY, registry=REGISTRY
+)
+BACKUP_STORED = Gauge(
+    "apm_backup_stored", "Backups in the storage, `all` or `verified`.", (*_POLICY, "state"), registry=REGISTRY
+)
+BACKUP_EXPIRES = Gauge(
+    "apm_backup_expires_timestamp_seconds",
+    "When the retention may remove a backup, in seconds since 1970.",
+    ("namespace", "backup"),
+    registry=REGISTRY,
+)
+OF_BACKUPS = (
+    *(BACKUP_LAST_SUCCESS, BACKUP_LAST_VERIFIED, BACKUP_NEXT, BACKUP_OVERDUE, BACKUP_SIZE, BACKUP_DOCUMENTS),
+    *(BACKUP_DURATION, BACKUP_FAILURES, BACKUP_MISSED, BACKUP_STORED, BACKUP_EXPIRES),
+)
 TOKEN_REVIEWS = Counter(
     "apm_token_reviews", "Tokens that agents have asked about, by what came of it.", ("result",), registry=REGISTRY
 )

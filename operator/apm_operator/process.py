@@ -6,16 +6,17 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Mapping
 from contextlib import AsyncExitStack, suppress
+from datetime import UTC, datetime
 
 import structlog
 
+from apm_operator import backups, metrics
 from apm_operator import kube as api
-from apm_operator import metrics
 from apm_operator.controller import Controller
 from apm_operator.errors import ApiError, LeadershipLost, Rewound
 from apm_operator.handlers import watching
 from apm_operator.health import HealthServer
-from apm_operator.kinds import AGENTS, WATCHED
+from apm_operator.kinds import AGENTS, OWNERS, WATCHED
 from apm_operator.leader import Leader
 from apm_operator.manifests.agent import TLS_PORT
 from apm_operator.manifests.certificate import service_hosts
@@ -23,13 +24,15 @@ from apm_operator.pki.issuer import Issuer
 from apm_operator.pki.keyring import KeyringBroken
 from apm_operator.pki.own import OwnCertificates, operator_secret
 from apm_operator.queue import WorkQueue
-from apm_operator.reconcile import grants
+from apm_operator.reconcile import backupmetrics, grants
 from apm_operator.reconcile.agentdeployment import Reconciler
 from apm_operator.reconcile.apiserver import ApiServer
+from apm_operator.reconcile.backupplan import Looks
 from apm_operator.reconcile.cache import Cache
 from apm_operator.reconcile.certificates import Certificates
 from apm_operator.reconcile.certmanager import CertManager
 from apm_operator.reconcile.events import Events
+from apm_operator.reconcile.pauses import Pauses
 from apm_operator.reconcile.plan import Images
 from apm_operator.reconcile.prober import HttpProber
 from apm_operator.reconcile.secrets import Secrets
@@ -89,11 +92,14 @@ class Operator:
         certificates.signers.changed = self._own.look_again
         self._tokens = TokenReviewServer(kube, settings.operator_namespace, operator_secret(settings.name))
         self._monitor: WatchMonitor | None = None
+        events = Events(kube, settings.identity)
+        looks = Looks(self._secrets, self._services, self._api_server)
         self._controller = Controller(
             kube,
             self._cache,
             self._queue,
             {
+                **backups.reconcilers(settings, kube, self._cache, looks, events, wake=self._queue.add),
                 AGENTS.kind: Reconciler(
                     kube=kube,
                     cache=self._cache,
@@ -108,11 +114,12 @@ class Operator:
                         token_review_url=f"https://{settings.name}.{settings.operator_namespace}.svc:{TLS_PORT}/tokenreviews",
                     ),
                     certificates=certificates,
-                    events=Events(kube, settings.identity),
+                    events=events,
                     prober=self._prober,
                     images=Images(settings.runtime_image, settings.runtime_image_pull_policy),
                     grantable=grants.read(settings.grantable),
                     home=settings.operator_namespace,
+                    rests=Pauses(self._cache, self._secrets).of_agent,
                     pressed=self._queue.pressed,
                 ),
             },
@@ -152,7 +159,8 @@ class Operator:
                 else:
                     metrics.LEADER.set(1)
                 self._leading = True
-                await api.wait_until_served(self._kube, AGENTS, _log.warning)
+                for kind in OWNERS:
+                    await api.wait_until_served(self._kube, kind, _log.warning)
                 # Before the watches: their own lists beside ours would take the memory twice.
                 await self._controller.fill()
                 with suppress(ApiError, KeyringBroken):  # `tend` tells of it, and tries again
@@ -207,6 +215,7 @@ class Operator:
 
     def _export(self) -> None:
         self._controller.export()
+        backupmetrics.export(self._cache, datetime.now(UTC))
         if self._monitor is not None:
             self._monitor.export()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from apm_operator.kinds import AGENT_LABEL, NETWORK_POLICIES
 from apm_operator.manifests.agent import PORT, TLS_PORT, canonical
@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from apm_operator.api.network import NetworkPeer
     from apm_operator.api.scheduling import LabelSelector
     from apm_operator.manifests.agent import Agent
+
+
+class Placed(Protocol):
+    """Whose policy it is; only the namespace matters."""
+
+    @property
+    def namespace(self) -> str:
+        """Where its pods are."""
+
 
 Rule = dict[str, Any]
 Peer = dict[str, Any]
@@ -27,7 +36,7 @@ _NOT_PUBLIC = (
     "168.63.129.16/32",
 )
 # All public addresses of IPv6 lie in 2000::/3.
-_INTERNET: list[Peer] = [
+INTERNET: list[Peer] = [
     {"ipBlock": {"cidr": "0.0.0.0/0", "except": list(_NOT_PUBLIC)}},
     {"ipBlock": {"cidr": "2000::/3"}},
 ]
@@ -58,63 +67,64 @@ def build(agent: Agent) -> dict[str, Any]:
         spec={
             "podSelector": {"matchLabels": agent.selector},
             "policyTypes": ["Ingress", "Egress"],
-            "ingress": _ordered(_ingress(agent)),
-            "egress": _ordered(_egress(agent)),
+            "ingress": ordered(_ingress(agent)),
+            "egress": ordered(_egress(agent)),
         },
     )
 
 
-def _ordered(rules: Iterable[Rule]) -> list[Rule]:
+def ordered(rules: Iterable[Rule]) -> list[Rule]:
     """Each rule once, in an order that does not depend on where it came from."""
     return [rule for _, rule in sorted({canonical(rule): rule for rule in rules}.items())]
 
 
 def _ingress(agent: Agent) -> Iterator[Rule]:
-    own = _ports((agent.port,))
+    own = ports((agent.port,))
     network = agent.surroundings.cluster
     if admitted := [*_agents(agent, agent.surroundings.callers), *network.operator.peers(), *network.scraper.peers()]:
         yield {"from": admitted, "ports": own}
-    for peer in agent.spec.network.ingress_from:
-        if peer.agent is None or peer.ports:
-            yield {"from": [_peer(agent, peer)], "ports": _written(peer) or own}
+    for each in agent.spec.network.ingress_from:
+        if each.agent is None or each.ports:
+            yield {"from": [peer(agent, each)], "ports": written(each) or own}
 
 
 def _egress(agent: Agent) -> Iterator[Rule]:
     network, around = agent.surroundings.cluster, agent.surroundings
-    dns = [*network.dns.peers(), *_blocks(network.dns.cidrs)]
+    dns = [*network.dns.peers(), *blocks(network.dns.cidrs)]
     if dns:
-        yield {"to": dns, "ports": [*_ports(network.dns.ports, "UDP"), *_ports(network.dns.ports)]}
+        yield {"to": dns, "ports": [*ports(network.dns.ports, "UDP"), *ports(network.dns.ports)]}
     for port, peers in ((PORT, around.plain), (TLS_PORT, set(around.peers) - set(around.plain))):
         if peers:
-            yield {"to": list(_agents(agent, peers)), "ports": _ports((port,))}
+            yield {"to": list(_agents(agent, peers)), "ports": ports((port,))}
     if agent.permissions:
         yield from to_addresses(around.api_server)
     if agent.spec.auth is not None and agent.spec.auth.service_accounts is not None and network.operator.peers():
-        yield {"to": network.operator.peers(), "ports": _ports((_REVIEW_PORT,))}
+        yield {"to": network.operator.peers(), "ports": ports((_REVIEW_PORT,))}
     for target in around.targets:
-        yield {"to": _places(agent, target), "ports": _ports(target.ports)}
-    for peer in agent.spec.network.egress_to:
-        ports = _written(peer) or (_ports((PORT, TLS_PORT)) if peer.agent is not None else [])
-        yield {"to": [_peer(agent, peer)]} | ({"ports": ports} if ports else {})
+        yield {"to": places(agent, target), "ports": ports(target.ports)}
+    for each in agent.spec.network.egress_to:
+        open_ports = written(each) or (ports((PORT, TLS_PORT)) if each.agent is not None else [])
+        yield {"to": [peer(agent, each)]} | ({"ports": open_ports} if open_ports else {})
     if agent.spec.network.allow_internet:
-        yield {"to": _INTERNET}
+        yield {"to": INTERNET}
 
 
 def to_addresses(pairs: Iterable[tuple[str, int]]) -> Iterator[Rule]:
     """Ways out to blocks of addresses, each on its own port."""
     by_port = sorted((port, cidr) for cidr, port in set(pairs))
     for port, group in groupby(by_port, key=lambda pair: pair[0]):
-        yield {"to": _blocks(cidr for _, cidr in group), "ports": _ports((port,))}
+        yield {"to": blocks(cidr for _, cidr in group), "ports": ports((port,))}
 
 
-def _places(agent: Agent, target: Target) -> list[Peer]:
+def places(agent: Placed, target: Target) -> list[Peer]:
+    """Where a target is, as peers of a rule."""
     if target.cidrs:
-        return _blocks(target.cidrs)
+        return blocks(target.cidrs)
     selector = {"podSelector": {"matchLabels": dict(target.labels)}}
     return [selector | _in_namespace(agent, target.namespace)]
 
 
-def _agents(agent: Agent, keys: Iterable[tuple[str, str]]) -> Iterator[Peer]:
+def _agents(agent: Placed, keys: Iterable[tuple[str, str]]) -> Iterator[Peer]:
     """The pods of other agents, each given by namespace and name."""
     for namespace, group in groupby(sorted(set(keys)), key=lambda key: key[0]):
         names = [name for _, name in group]
@@ -122,20 +132,20 @@ def _agents(agent: Agent, keys: Iterable[tuple[str, str]]) -> Iterator[Peer]:
         yield {"podSelector": chosen} | _in_namespace(agent, namespace)
 
 
-def _in_namespace(agent: Agent, namespace: str) -> dict[str, Any]:
+def _in_namespace(agent: Placed, namespace: str) -> dict[str, Any]:
     """Without this, a selector speaks of the policy's own namespace."""
     if namespace == agent.namespace:
         return {}
     return {"namespaceSelector": {"matchLabels": {NAMESPACE_LABEL: namespace}}}
 
 
-def _peer(agent: Agent, peer: NetworkPeer) -> Peer:
+def peer(agent: Placed, named: NetworkPeer) -> Peer:
     """A peer of the spec."""
-    if peer.agent is not None:
-        return next(_agents(agent, [(peer.namespace or agent.namespace, peer.agent)]))
-    if peer.cidr is not None:
-        return {"ipBlock": {"cidr": peer.cidr} | ({"except": list(peer.except_)} if peer.except_ else {})}
-    selectors = {"namespaceSelector": peer.namespace_selector, "podSelector": peer.pod_selector}
+    if named.agent is not None:
+        return next(_agents(agent, [(named.namespace or agent.namespace, named.agent)]))
+    if named.cidr is not None:
+        return {"ipBlock": {"cidr": named.cidr} | ({"except": list(named.except_)} if named.except_ else {})}
+    selectors = {"namespaceSelector": named.namespace_selector, "podSelector": named.pod_selector}
     return {name: _selector(selector) for name, selector in selectors.items() if selector is not None}
 
 
@@ -143,15 +153,17 @@ def _selector(selector: LabelSelector) -> dict[str, Any]:
     return selector.model_dump(mode="json", by_alias=True, exclude_defaults=True)
 
 
-def _blocks(cidrs: Iterable[str]) -> list[Peer]:
+def blocks(cidrs: Iterable[str]) -> list[Peer]:
+    """Blocks of addresses as peers of a rule."""
     return [{"ipBlock": {"cidr": cidr}} for cidr in cidrs]
 
 
-def _ports(ports: Iterable[int | str], protocol: str = "TCP") -> list[dict[str, Any]]:
-    return [{"port": port, "protocol": protocol} for port in ports]
+def ports(numbers: Iterable[int | str], protocol: str = "TCP") -> list[dict[str, Any]]:
+    """Ports of a rule."""
+    return [{"port": port, "protocol": protocol} for port in numbers]
 
 
-def _written(peer: NetworkPeer) -> list[dict[str, Any]]:
+def written(peer: NetworkPeer) -> list[dict[str, Any]]:
     """The ports that a peer of the spec names."""
     parts = [port.partition("/") for port in peer.ports]
     return [{"port": int(number), "protocol": protocol or "TCP"} for number, _, protocol in parts]

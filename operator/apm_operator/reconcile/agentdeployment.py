@@ -73,6 +73,7 @@ class Reconciler:
 
     Attributes:
         home: namespace of the operator, where no agents are made.
+        rests: name of the Restore for which an agent is to have no pods; "" where there is none.
         pressed: whether other agents wait for a pass.
     """
 
@@ -86,6 +87,7 @@ class Reconciler:
     images: Images
     grantable: tuple[Permission, ...] = ()
     home: str = ""
+    rests: Callable[[Key], str] = lambda _: ""
     pressed: Callable[[], bool] = bool
 
     async def reconcile(self, key: Key, failures: int = 0) -> Outcome:
@@ -202,7 +204,8 @@ class Reconciler:
     async def _plan(self, key: Key, entry: Entry) -> tuple[Plan, Findings]:
         """The plan for the newest generation; made anew only where the spec, a Secret or a neighbour has changed."""
         agent, known = _agent(entry), entry.plan
-        if known is not None and known.generation == agent.generation:
+        rests = self.rests(key)
+        if known is not None and known.generation == agent.generation and known.rests == rests:
             secrets = await self.secrets.look(key, known.secrets)
             outlook = await self.neighbours.look(key, known.wanted)
             if secrets.fingerprint == known.secrets_hash and outlook == known.outlook:
@@ -215,7 +218,7 @@ class Reconciler:
         wanted = plan.wanted(parsed.spec, key.namespace)
         outlook = await self.neighbours.look(key, wanted)
         planned = (parsed, mounted, uses, secrets.fingerprint, self.images)
-        make = partial(plan.make, *planned, grantable=self.grantable, wanted=wanted, outlook=outlook)
+        make = partial(plan.make, *planned, grantable=self.grantable, wanted=wanted, outlook=outlook, rests=rests)
         made = await asyncio.to_thread(make) if len(agent.body) > _LONG_SPEC else make()
         entry.plan = made
         if secrets.unreadable and (known is None or known.secrets != uses):
@@ -232,6 +235,8 @@ class Reconciler:
     async def _verdict(
         self, key: Key, entry: Entry, made: Plan, secrets: Findings, standing: Standing | None
     ) -> tuple[Verdict, float | None]:
+        if made.rests:
+            return _resting(made.rests), None
         if made.refused:
             return Verdict.problem(c.PERMISSIONS_NOT_GRANTED, made.refused), None
         if secrets.missing or secrets.incomplete:
@@ -304,6 +309,11 @@ def _has_certificate(entry: Entry) -> bool:
 def _sooner(again: float | None, standing: Standing | None) -> float | None:
     times = [time for time in (again, standing.again if standing is not None else None) if time is not None]
     return min(times, default=None)
+
+
+def _resting(restore: str) -> Verdict:
+    told = f"Restore {restore} is at work on the agent's database: there are no pods until it has ended."
+    return Verdict("False", c.PAUSED, told, "Reconciling")
 
 
 def _suspended(entry: Entry) -> Verdict:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from apm_operator.errors import Conflict, Invalid, NotFound, OperatorError
 from apm_operator.kinds import BY_KIND, CONFIG_MAPS, ROLE_BINDINGS, Resource
@@ -15,7 +15,13 @@ if TYPE_CHECKING:
     from apm_operator.kube import Kube
     from apm_operator.queue import Key
     from apm_operator.reconcile.cache import Cache, ChildRecord, Entry
-    from apm_operator.reconcile.plan import Manifest, Plan
+    from apm_operator.reconcile.plan import Manifest
+
+
+class _Planned(Protocol):
+    @property
+    def manifests(self) -> tuple[Manifest, ...]:
+        """The children that are wanted."""
 
 
 class NameTaken(OperatorError):
@@ -142,7 +148,7 @@ async def _change(kube: Kube, key: Key, manifest: Manifest) -> dict[str, Any]:
         return await kube.apply(resource, key.namespace, name, manifest.body, force=True)
 
 
-async def prune(kube: Kube, key: Key, entry: Entry, plan: Plan, uid: str) -> int:
+async def prune(kube: Kube, key: Key, entry: Entry, plan: _Planned, uid: str) -> int:
     """Delete the children that the plan no longer wants.
 
     The config of an earlier version stays while its pods live or may come back: until the roll-out is over.

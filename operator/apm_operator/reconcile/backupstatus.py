@@ -82,7 +82,7 @@ def ended(
     report = end.report
     facts = report.backup if report is not None else None
     test = _newest(report.tests, facts.name) if report is not None and facts is not None else None
-    finished = _time(now) if job is None or not job.finished else job.finished
+    finished = time(now) if job is None or not job.finished else job.finished
     status: Status = {
         **before,
         "phase": "Completed" if end.succeeded else "Failed",
@@ -94,15 +94,15 @@ def ended(
     if facts is not None:
         status |= {
             "name": facts.name,
-            "started": _time(facts.started),
-            "finished": _time(facts.finished),
+            "started": time(facts.started),
+            "finished": time(facts.finished),
             "size": facts.size,
             "documents": facts.documents,
             "collections": facts.collections,
             "sha256": facts.sha256,
         }
         if end.succeeded:
-            status["expires"] = _time(facts.started + timedelta(days=days))
+            status["expires"] = time(facts.started + timedelta(days=days))
     verified = _verified(test, succeeded=end.succeeded, tested=tested)
     status |= {"verified": verified, "verifiedTime": _when(verified, test, finished)}
     aspects = (_verdict_of(verified, test, end),)
@@ -113,7 +113,7 @@ def ended(
 
 def retested(before: Mapping[str, Any], test: TestFacts, *, generation: int, now: datetime) -> Status:
     """A later verification of a backup that was completed; what is older than the last one says nothing new."""
-    at = _time(test.at)
+    at = time(test.at)
     if at <= str(before.get("verifiedTime") or ""):
         return dict(before)
     truth: c.Truth = "True" if test.good else "False"
@@ -122,7 +122,7 @@ def retested(before: Mapping[str, Any], test: TestFacts, *, generation: int, now
     aspect = Aspect(c.VERIFIED, truth, c.VERIFIED if test.good else test.reason or c.NOT_VERIFIED, _of_test(test))
     old = before.get("conditions") or ()
     kept = [dict(each) for each in old if each["type"] != c.VERIFIED]
-    made = conditions(Verdict("True", c.COMPLETED, ""), (aspect,), generation=generation, now=_time(now), before=old)
+    made = conditions(Verdict("True", c.COMPLETED, ""), (aspect,), generation=generation, now=time(now), before=old)
     return {
         **before,
         "verified": truth,
@@ -148,7 +148,7 @@ def _verified(test: TestFacts | None, *, succeeded: bool, tested: bool) -> c.Tru
 def _when(verified: c.Truth, test: TestFacts | None, finished: str) -> str | None:
     if verified == "Unknown":
         return None
-    return _time(test.at) if test is not None else finished
+    return time(test.at) if test is not None else finished
 
 
 def _verdict_of(verified: c.Truth, test: TestFacts | None, end: Ending) -> Aspect:
@@ -179,12 +179,13 @@ def _conditions(
     before: Mapping[str, Any], verdict: Verdict, aspects: Iterable[Aspect], generation: int, now: datetime
 ) -> list[dict[str, Any]]:
     old = before.get("conditions") or ()
-    return conditions(verdict, aspects, generation=generation, now=_time(now), before=old)
+    return conditions(verdict, aspects, generation=generation, now=time(now), before=old)
 
 
 def _clean(status: Status) -> Status:
     return {name: value for name, value in status.items() if value not in ("", None)}
 
 
-def _time(value: datetime) -> str:
+def time(value: datetime) -> str:
+    """A time as statuses have it."""
     return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -23,6 +23,7 @@ from apm_operator.kinds import (
 )
 from apm_operator.manifests.agent import canonical, digest
 from apm_operator.queue import Key
+from apm_operator.reconcile.belonging import Belonging
 from apm_operator.reconcile.callers import CallIndex, links
 from apm_operator.reconcile.facts import DeploymentFacts, PodFacts
 from apm_operator.reconcile.plan import Plan
@@ -120,6 +121,7 @@ class Cache:
 
     Attributes:
         calls: who may call whom.
+        belonging: whose Backups are there, and which Restores.
         echoes: what the watches need not tell, because the answer to a write has told it.
     """
 
@@ -127,6 +129,7 @@ class Cache:
         self._entries: dict[Key, Entry] = {}
         self._deleted = Tombstones()
         self.calls = CallIndex()
+        self.belonging = Belonging()
         self.echoes = Echoes()
 
     def __iter__(self) -> Iterator[Key]:
@@ -158,8 +161,8 @@ class Cache:
         if resource in OWNERS:
             before = entry.agent
             changed = _observe_agent(entry, resource, body, deleted=deleted)
-            if resource is AGENTS and entry.agent is not before:
-                others = self._link(key, body.get("spec")) if entry.agent is not None else self.calls.drop(key)
+            if entry.agent is not before:
+                others = self._link(key, body.get("spec")) if entry.agent is not None else self._unlink(key)
         elif resource is PODS and key.kind == AGENTS.kind:
             changed = _observe_pod(entry, body, deleted=deleted)
         elif resource in (JOBS, PODS):
@@ -172,7 +175,16 @@ class Cache:
         return ((key,) if changed else ()) + tuple(sorted(others - {key}))
 
     def _link(self, key: Key, spec: object) -> frozenset[Key]:
-        return self.calls.put(key, links(key.namespace, spec))
+        if key.kind == AGENTS.kind:
+            return self.calls.put(key, links(key.namespace, spec))
+        self.belonging.put(key, spec if isinstance(spec, Mapping) else {})
+        return frozenset()
+
+    def _unlink(self, key: Key) -> frozenset[Key]:
+        if key.kind == AGENTS.kind:
+            return self.calls.drop(key)
+        self.belonging.drop(key)
+        return frozenset()
 
     def record_apply(self, key: Key, resource: Resource, answer: Mapping[str, Any], manifest_digest: str) -> None:
         """Take in the API server's answer to an apply, so that the watch's echo of it says nothing new."""
@@ -231,7 +243,7 @@ class Cache:
         others = frozenset[Key]()
         if resource in OWNERS:
             entry.agent, entry.plan = None, None
-            others = self.calls.drop(key) if resource is AGENTS else others
+            others = self._unlink(key)
         elif resource is PODS:
             entry.pods.pop(name, None)
             entry.runs.pop(name, None)

@@ -70,6 +70,7 @@ class Plan:
         outlook: where those were when the plan was made.
         problems: what is wrong with the workflow, as one text; "" where nothing is. Then there are no manifests.
         refused: which permissions the operator may not grant, as one text; "" where there are none.
+        rests: name of the Restore during which there are to be no pods; "" where there is none.
         trust: the one of them that is kept up to date even while nothing else is; None without TLS.
         model: what the printer column `Model` shows.
     """
@@ -93,6 +94,7 @@ class Plan:
     config_map: str
     has_state: bool
     tls: Tls
+    rests: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +152,12 @@ def make(
     wanted: Wanted,
     outlook: Outlook,
     grantable: tuple[Permission, ...] = (),
+    rests: str = "",
 ) -> Plan:
     """Build every child of an agent."""
     spec, metadata = agent.spec, agent.metadata
+    if rests:
+        spec = spec.model_copy(update={"replicas": 0})
     problems = check(spec)
     refused = grants.beyond(spec.permissions, grantable)
     context = Agent(
@@ -188,6 +193,7 @@ def make(
         config_map=context.config_map,
         has_state=spec.state is not None,
         tls=spec.tls,
+        rests=rests,
     )
 
 

@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from apm_operator.kinds import JOB_LABEL, JOB_NAME_LABEL
+from apm_operator.kinds import ADOPTED, JOB_LABEL, JOB_NAME_LABEL
+from apm_operator.manifests.backup_job import CONTAINER
 from apm_operator.reconcile.facts import tidy
 
-CONTAINER = "backup"
-"""Name of the container of a backup Job whose termination message counts."""
 _SCHEDULED = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 
 
@@ -24,6 +23,7 @@ class JobFacts:
         command: what it does: `backup`, `verify`, `restore`, `remove`, `prune`.
         owner: uid of the CronJob, Backup or Restore that it was made for.
         slot: the time that a CronJob made it for; for others that of its creation (seconds since 1970).
+        adopted: whether a Backup was made for it.
         result: `Complete` or `Failed` once it has ended, else "".
         reason: of a failure, such as `DeadlineExceeded`.
     """
@@ -39,6 +39,7 @@ class JobFacts:
     result: str = ""
     reason: str = ""
     message: str = ""
+    adopted: bool = False
     deleting: bool = False
 
     @classmethod
@@ -62,6 +63,7 @@ class JobFacts:
             result=end.get("type", ""),
             reason=end.get("reason") or "",
             message=end.get("message") or "",
+            adopted=ADOPTED in (metadata.get("annotations") or {}),
             deleting="deletionTimestamp" in metadata,
         )
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from apm_operator.errors import ApiError, Conflict, NotFound
-from apm_operator.kinds import AGENTS, Resource
+from apm_operator.kinds import AGENTS, FIELD_MANAGER, Resource
 
 
 @dataclass
@@ -43,7 +43,14 @@ class FakeKube:
         return {at: number for at, number in self.calls.items() if at[0] not in ("get", "list", "discover")}
 
     async def apply(
-        self, resource: Resource, namespace: str, name: str, manifest: bytes, *, force: bool = True
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        manifest: bytes,
+        *,
+        force: bool = True,
+        manager: str = FIELD_MANAGER,  # noqa: ARG002
     ) -> dict[str, Any]:
         self._called("apply", resource)
         at = (resource.kind, namespace, name)

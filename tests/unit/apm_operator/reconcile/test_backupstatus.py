@@ -30,9 +30,8 @@ JOB = JobFacts(
 
 
 def ending(*, succeeded: bool = True, test: dict[str, Any] | None = None) -> Ending:
-    tests = (
-        (told.TestFacts(**({"name": FACTS.name, "at": NOW, "restored": True, "good": True} | test)),) if test else ()
-    )
+    good = {"name": FACTS.name, "at": NOW, "restored": True, "good": True}
+    tests = () if test is None else (told.TestFacts(**(good | test)),)
     reason = "Completed" if succeeded else "RestoreDiffers"
     report = Report(
         result="Succeeded" if succeeded else "Failed", reason=reason, message="So.", backup=FACTS, tests=tests

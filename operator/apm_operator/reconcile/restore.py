@@ -1,0 +1,233 @@
+"""`reconcile(key)` of a Restore: agents rest, its Job restores, agents come back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from apm_operator import conditions as c
+from apm_operator.conditions import Verdict, conditions
+from apm_operator.errors import ApiError, Conflict, Forbidden, Invalid, InvalidSpec, NamespaceTerminating, NotFound
+from apm_operator.kinds import JOBS
+from apm_operator.reconcile import assess, leases
+from apm_operator.reconcile.agentdeployment import Outcome
+from apm_operator.reconcile.apply import NameTaken, apply
+from apm_operator.reconcile.backupstatus import TERMINAL, time
+from apm_operator.reconcile.ending import Ending, ending, started, trouble
+from apm_operator.reconcile.restoreplan import SourceMissing
+
+if TYPE_CHECKING:
+    from apm_operator.backup.report import Progress
+    from apm_operator.kube import Kube
+    from apm_operator.queue import Key
+    from apm_operator.reconcile.cache import AgentRecord, Cache, Entry
+    from apm_operator.reconcile.pauses import Pauses
+    from apm_operator.reconcile.restoreplan import RestorePlan, RestorePlans
+    from apm_operator.reconcile.runs import JobFacts
+    from apm_operator.reconcile.telling import Teller
+
+_PROGRESS_SECONDS = 2.0
+_WAITING_SECONDS = 30.0
+_PHASES = frozenset({"Waiting", "Verifying", "Restoring", "Comparing", "Swapping"})
+
+_log = structlog.stdlib.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class RestoreReconciler:
+    """What a pass needs.
+
+    Attributes:
+        wake: has a pass made over another object.
+        clock: the present time.
+    """
+
+    kube: Kube
+    cache: Cache
+    plans: RestorePlans
+    pauses: Pauses
+    teller: Teller
+    wake: Callable[[Key], None]
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    async def reconcile(self, key: Key, failures: int = 0) -> Outcome:  # noqa: ARG002
+        """Bring one Restore on, and say in its status how it is."""
+        entry = self.cache.get(key)
+        if entry is None or entry.agent is None or entry.agent.deleting:
+            self.plans.release(key)
+            self._wake_namespace(key)
+            return Outcome("gone")
+        if entry.agent.status.get("phase") in TERMINAL:
+            self.plans.release(key)
+            return Outcome("unchanged")
+        return await self._try(key, entry)
+
+    async def _try(self, key: Key, entry: Entry) -> Outcome:
+        try:
+            return await self._pass(key, entry)
+        except (NotFound, NamespaceTerminating) as error:
+            _log.debug("The Restore is going away", error=str(error))
+            return Outcome("gone")
+        except NameTaken as error:
+            verdict = assess.name_taken(error.kind, error.name)
+            return await self._say(key, entry, verdict, again=_WAITING_SECONDS)
+        except (Forbidden, Invalid) as error:
+            await self._say(key, entry, assess.refused(error))
+            return Outcome("retry", failed=True, at_least=error.retry_after)
+        except ApiError as error:
+            _log.warning("A pass failed", error=str(error), status=error.status)
+            return Outcome("retry", failed=True, at_least=error.retry_after)
+
+    async def _pass(self, key: Key, entry: Entry) -> Outcome:
+        record, job = _record(entry), entry.jobs.get(key.name)
+        if job is None and not record.status.get("started"):
+            return await self._prepare(key, entry)
+        pods = {name: pod for name, pod in entry.runs.items() if pod.job == key.name}
+        if job is not None and job.owner != record.uid:
+            told = f"A Job {key.name} is there that is not this Restore's: delete it, and make the Restore anew."
+            return await self._end(key, entry, Ending(False, c.NAME_TAKEN, told), None)
+        end = ending(job, pods.values())
+        if end is not None:
+            return await self._end(key, entry, end, job)
+        if job is None:
+            raise NotFound("The Job's end was not told yet")
+        runs = started(job, pods.values())
+        far = None
+        if runs:
+            plan = await self._known(key, entry)
+            names = plan.leases if plan is not None else ()
+            far = await leases.progress(self.kube, key.namespace, names, frozenset(pods))
+        wrong = trouble(job, pods.values())
+        verdict = Verdict.moving(c.RUNNING, "The Job is at work.")
+        if wrong is not None:
+            verdict = Verdict.problem(*wrong)
+        elif not runs:
+            verdict = Verdict.moving(c.PENDING, "The Job has been made; its pod starts.")
+        status = {"phase": _phase(record.status, far), "progress": _told(far)}
+        return await self._say(key, entry, verdict, status, again=_PROGRESS_SECONDS if runs else _WAITING_SECONDS)
+
+    async def _known(self, key: Key, entry: Entry) -> RestorePlan | None:
+        """The plan, where what it was made of is still there."""
+        try:
+            return await self.plans.look(key, entry)
+        except InvalidSpec:
+            return None
+
+    async def _prepare(self, key: Key, entry: Entry) -> Outcome:
+        """Let the agents rest, then make the Job."""
+        try:
+            plan = await self.plans.look(key, entry)
+        except SourceMissing as error:
+            verdict = Verdict.problem(c.BACKUP_MISSING, str(error))
+            return await self._say(key, entry, verdict, {"phase": "Pending"}, again=_WAITING_SECONDS)
+        except InvalidSpec as error:
+            return await self._say(key, entry, Verdict.stalled(c.SPEC_INVALID, str(error)), {"phase": "Pending"})
+        if plan.missing is not None:
+            return await self._say(key, entry, plan.missing, {"phase": "Pending"}, again=_WAITING_SECONDS)
+        if plan.spec.pause_agents and (waiting := await self._pause(key, entry)) is not None:
+            return waiting
+        uid = _record(entry).uid
+        await leases.ensure(self.kube, key, uid, plan.leases)
+        await apply(self.kube, self.cache, key, plan.manifests, uid)
+        try:
+            answer = await self.kube.create(JOBS, key.namespace, plan.job)
+        except Conflict:
+            answer = await self.kube.get(JOBS, key.namespace, key.name)
+            if not any(owner["uid"] == uid for owner in answer["metadata"].get("ownerReferences") or ()):
+                raise NameTaken(JOBS.kind, key.name) from None
+        self.cache.observe({**answer, "kind": JOBS.kind}, deleted=False)
+        status = {"phase": "Waiting", "started": time(self.clock()), "backup": plan.stored}
+        verdict = Verdict.moving(c.PENDING, "The Job has been made; its pod starts.")
+        return await self._say(key, entry, verdict, status, again=_PROGRESS_SECONDS)
+
+    async def _pause(self, key: Key, entry: Entry) -> Outcome | None:
+        """Let the agents rest that use the database; None once they do."""
+        agents = self.pauses.agents(key)
+        names = [agent.name for agent in agents]
+        pods = [pod for agent in agents for pod in _pods(self.cache.get(agent))]
+        told = f"Agents {', '.join(names)} come to rest: {len(pods)} of their pods are left."
+        resting = _record(entry).status.get("phase") == "Pausing"
+        if resting and not pods and all(self._at_rest(agent) for agent in agents):
+            return None
+        status: dict[str, Any] = {"phase": "Pausing", "pausedAgents": names or None}
+        outcome = await self._say(key, entry, Verdict.moving(c.PENDING, told), status, again=1.0)
+        for agent in agents:
+            self.wake(agent)
+        return outcome
+
+    def _at_rest(self, agent: Key) -> bool:
+        entry = self.cache.get(agent)
+        facts = entry.deployment if entry is not None else None
+        return facts is None or (facts.wanted == 0 and facts.replicas == 0)
+
+    async def _end(self, key: Key, entry: Entry, end: Ending, job: JobFacts | None) -> Outcome:
+        report = end.report.restore if end.report is not None else None
+        status: dict[str, Any] = {
+            "phase": "Completed" if end.succeeded else "Failed",
+            "finished": (job.finished if job is not None else "") or time(self.clock()),
+            "progress": None,
+            "pausedAgents": None,
+        }
+        if report is not None:
+            status |= {
+                "backup": report.name,
+                "documents": report.documents,
+                "size": report.size,
+                "collections": report.collections,
+                "indexes": report.indexes,
+            }
+        verdict = Verdict.stalled(end.reason, end.message)
+        if end.succeeded:
+            verdict = Verdict("True", c.COMPLETED, end.message)
+        outcome = await self._say(key, entry, verdict, status)
+        self._wake_namespace(key)
+        return outcome
+
+    async def _say(
+        self,
+        key: Key,
+        entry: Entry,
+        verdict: Verdict,
+        status: Mapping[str, Any] | None = None,
+        *,
+        again: float | None = None,
+    ) -> Outcome:
+        record = _record(entry)
+        before = record.status
+        made = conditions(
+            verdict, generation=record.generation, now=time(self.clock()), before=before.get("conditions") or ()
+        )
+        wanted = {**before, **(status or {}), "conditions": made, "observedGeneration": record.generation}
+        writes = await self.teller.tell(key, entry, {name: each for name, each in wanted.items() if each is not None})
+        return Outcome("changed" if writes else "unchanged", again)
+
+    def _wake_namespace(self, key: Key) -> None:
+        """Have the agents come back that rest for it; what they rest for can't be asked of a Restore that is gone."""
+        for each in self.cache:
+            if each.kind == "AgentDeployment" and each.namespace == key.namespace:
+                self.wake(each)
+
+
+def _record(entry: Entry) -> AgentRecord:
+    if entry.agent is None:
+        raise NotFound("The Restore was deleted during the pass")
+    return entry.agent
+
+
+def _pods(entry: Entry | None) -> list[str]:
+    return sorted(entry.pods) if entry is not None else []
+
+
+def _phase(before: Mapping[str, Any], far: Progress | None) -> str:
+    return far.phase if far is not None and far.phase in _PHASES else str(before.get("phase") or "Waiting")
+
+
+def _told(far: Progress | None) -> dict[str, Any] | None:
+    if far is None:
+        return None
+    told = {"documents": far.documents, "bytes": far.bytes, "percent": far.percent}
+    return {name: value for name, value in told.items() if value is not None}

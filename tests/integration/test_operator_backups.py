@@ -1,0 +1,239 @@
+"""Policies, backups and restores on a real API server, with the real controllers of CronJobs and Jobs.
+
+No kubelet runs: the tests write what it would have written into the status of a Job's pod.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster import crds
+from cluster.controlplane import LEAN_CONTROLLERS, ControlPlane, Options
+from cluster.instances import control_plane as start_control_plane
+from integration.operators import Operator, eventually, operator
+from integration.shop import Shop
+
+GROUP = "apm.valeo-neuroerp.com"
+MONGODB = {"uriSecretRef": {"name": "apm-mongodb", "key": "uri"}}
+NAME = "nightly"
+
+
+@pytest.fixture(scope="module")
+def plane() -> Iterator[ControlPlane]:
+    """With the controllers of CronJobs and Jobs, which no other test needs."""
+    options = Options(controllers=(*LEAN_CONTROLLERS, "cronjob-controller", "job-controller"))
+    with start_control_plane(options) as started:
+        crds.install(started)
+        yield started
+
+
+class Space(Shop):
+    """What a user does with backups, and the kubelet with their pods."""
+
+    def policy(self, name: str = NAME, **spec: Any) -> None:
+        storage = {"persistentVolumeClaim": {"claimName": "backups"}}
+        self.apply(self.object("BackupPolicy", name, {"source": {"mongodb": MONGODB}, "storage": storage} | spec))
+
+    def object(self, kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
+        metadata = {"name": name, "namespace": self.namespace}
+        return {"apiVersion": f"{GROUP}/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec}
+
+    def backup(self, name: str = "by-hand") -> None:
+        self.apply(self.object("Backup", name, {"policyRef": {"name": NAME}}))
+
+    def secret(self) -> None:
+        uri = "mongodb://user:geheim@mongodb.shop.svc:27017/"
+        body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "apm-mongodb"}, "stringData": {"uri": uri}}
+        self.apply(body)
+
+    def status(self, kind: str, name: str) -> dict[str, Any]:
+        found: dict[str, Any] = self.get(kind, name).get("status", {})
+        return found
+
+    def reason(self, kind: str, name: str) -> str:
+        conditions = self.status(kind, name).get("conditions", [])
+        return next((each["reason"] for each in conditions if each["type"] == "Ready"), "")
+
+    def becomes(self, kind: str, name: str, reason: str) -> None:
+        eventually(f"{kind} {name} becomes {reason}", lambda: self.reason(kind, name) == reason)
+
+    def pod(self, job: str) -> str:
+        def made() -> str:
+            return self.kubectl("get", "pods", f"--selector=batch.kubernetes.io/job-name={job}", "--output=name")
+
+        name: str = eventually(f"the pod of {job} is made", made)
+        return name.strip().partition("/")[2]
+
+    def runs(self, job: str) -> None:
+        self._pod_status(job, "Running", {"running": {"startedAt": now()}})
+
+    def ends(self, job: str, report: dict[str, Any] | None, *, reason: str = "Completed", code: int = 0) -> None:
+        message = {"message": json.dumps(report)} if report is not None else {}
+        ended = {"exitCode": code, "reason": reason, "startedAt": now(), "finishedAt": now(), **message}
+        self._pod_status(job, "Failed" if code else "Succeeded", {"terminated": ended})
+
+    def _pod_status(self, job: str, phase: str, state: dict[str, Any]) -> None:
+        container = {"name": "backup", "image": "i", "imageID": "", "ready": False, "restartCount": 0, "state": state}
+        status = {"phase": phase, "containerStatuses": [container]}
+        patch = json.dumps({"status": status})
+        self.kubectl("patch", "pod", self.pod(job), "--subresource=status", "--type=merge", f"--patch={patch}")
+
+
+def now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def report(name: str, **facts: Any) -> dict[str, Any]:
+    backup = {
+        "name": name,
+        "started": now(),
+        "finished": now(),
+        "size": 1000,
+        "archiveSize": 3000,
+        "documents": 42,
+        "collections": 3,
+        "sha256": "ab" * 32,
+        "encrypted": False,
+    }
+    test = {"name": name, "at": now(), "restored": True, "good": True, "documents": 42}
+    told = {"result": "Succeeded", "reason": "Completed", "message": "Stored, verified and restored.", "tests": [test]}
+    return told | {"backup": backup} | facts
+
+
+@pytest.fixture
+def shop(plane: ControlPlane) -> Iterator[Space]:
+    name = f"test-{datetime.now(UTC):%H%M%S%f}"
+    plane.kubectl("create", "namespace", name)
+    yield Space(plane, name)
+    plane.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def running(shop: Space, log: Path) -> Iterator[Operator]:
+    with operator(shop.plane.kubeconfig, shop.namespace, log) as started:
+        started.ready()
+        yield started
+
+
+def test_a_policy_becomes_a_cron_job_and_what_its_jobs_need(shop: Space, running: Operator):
+    shop.policy(timeZone="Europe/Berlin")
+    shop.becomes("backuppolicy", NAME, "SecretMissing")
+    shop.secret()
+    shop.becomes("backuppolicy", NAME, "TargetsUnknown")
+    shop.policy(timeZone="Europe/Berlin", network={"egressTo": [{"podSelector": {}, "ports": ["27017"]}]})
+    shop.becomes("backuppolicy", NAME, "Ready")
+    cron = shop.get("cronjob", NAME)["spec"]
+    assert (cron["schedule"], cron["timeZone"], cron["concurrencyPolicy"]) == ("0 2 * * *", "Europe/Berlin", "Forbid")
+    role = shop.get("role", f"{NAME}-backup")["rules"][0]
+    leases = role["resourceNames"]
+    assert [name.rpartition("-")[0] for name in leases] == ["apm-backup-db", "apm-backup-store"]
+    for name in leases:
+        owners = shop.get("lease", name)["metadata"]["ownerReferences"]
+        assert [owner["name"] for owner in owners] == [NAME]
+    assert "geheim" not in json.dumps(cron)
+    status = shop.status("backuppolicy", NAME)
+    assert status["nextScheduleTime"] > now()
+    before = running.calls()
+    running.idle()
+    assert running.calls() == before
+
+
+def test_a_backup_made_by_hand_runs_and_reports(shop: Space, running: Operator):
+    shop.secret()
+    shop.policy(network=OPEN)
+    shop.backup()
+    shop.runs("by-hand")
+    shop.becomes("backup", "by-hand", "Running")
+    assert shop.status("backup", "by-hand")["phase"] == "Running"
+    shop.ends("by-hand", report("by-hand"))
+    shop.becomes("backup", "by-hand", "Completed")
+    status = shop.status("backup", "by-hand")
+    assert (status["documents"], status["verified"], status["size"]) == (42, "True", 1000)
+    assert status["location"]["path"] == f"{shop.namespace}/{NAME}"
+    eventually("the policy tells", lambda: shop.status("backuppolicy", NAME).get("lastBackup") == "by-hand")
+    assert running.metric("apm_backup_documents", namespace=shop.namespace, policy=NAME) == 42
+    assert running.metric("apm_backup_overdue_seconds", policy=NAME) == 0
+
+
+def test_a_job_that_is_killed_has_failed(shop: Space, running: Operator):
+    shop.secret()
+    shop.policy(network=OPEN)
+    shop.backup()
+    shop.ends("by-hand", None, reason="OOMKilled", code=137)
+    shop.becomes("backup", "by-hand", "OutOfMemory")
+    eventually("the policy counts", lambda: shop.status("backuppolicy", NAME).get("failures") == {"OutOfMemory": 1})
+    shop.backup("second")
+    shop.runs("second")
+    shop.kubectl("delete", "job", "second", "--cascade=foreground")
+    shop.becomes("backup", "second", "JobGone")
+    assert running.metric("apm_backup_failures_total", namespace=shop.namespace) == 2
+
+
+def test_a_run_that_took_place_without_the_operator_is_adopted_once(shop: Space, log: Path):
+    shop.secret()
+    shop.policy(schedule="* * * * *", network=OPEN)
+    with operator(shop.plane.kubeconfig, shop.namespace, log) as first:
+        first.ready()
+        shop.becomes("backuppolicy", NAME, "Ready")
+
+    def run() -> str:
+        found = shop.kubectl("get", "jobs", "--output=name").split()
+        return found[0].partition("/")[2] if found else ""
+
+    name = eventually("the CronJob makes a Job", run, seconds=90)
+    shop.ends(name, report(name))
+    assert not shop.get("backup", name)
+    shop.kubectl("patch", "cronjob", NAME, "--type=merge", '--patch={"spec":{"suspend":true}}')
+    with operator(shop.plane.kubeconfig, shop.namespace, log.with_name("second")) as second:
+        second.ready()
+        shop.becomes("backup", name, "Completed")
+        shop.kubectl("delete", "backup", name)
+    with operator(shop.plane.kubeconfig, shop.namespace, log.with_name("third")) as third:
+        third.idle()
+        assert not shop.get("backup", name)
+
+
+@pytest.mark.usefixtures("running")
+def test_agents_rest_for_a_restore_and_come_back(shop: Space):
+    shop.secret()
+    shop.policy(network=OPEN)
+    shop.agent("one", state={"mongodb": MONGODB | {"database": "apm"}})
+    shop.agent("two", state={"mongodb": MONGODB | {"database": "other"}})
+    shop.backup()
+    shop.ends("by-hand", report("by-hand"))
+    shop.becomes("backup", "by-hand", "Completed")
+    target = {"databases": [{"from": "apm", "to": "apm"}]}
+    shop.apply(
+        shop.object(
+            "Restore",
+            "back",
+            {"from": {"backupRef": {"name": "by-hand"}}, "target": target, "pauseAgents": True, "mode": "Replace"},
+        )
+    )
+    shop.becomes("agent", "one", "Paused")
+    assert shop.status("restore", "back")["phase"] == "Pausing"
+    assert shop.get("deployment", "one")["spec"]["replicas"] == 0
+    assert shop.reason("agent", "two") != "Paused"
+    assert not shop.get("job", "back")
+    rested = json.dumps({"status": {"observedGeneration": 2, "replicas": 0}})
+    shop.kubectl("patch", "deployment", "one", "--subresource=status", "--type=merge", f"--patch={rested}")
+    shop.runs("back")
+    shop.becomes("restore", "back", "Running")
+    told = {"result": "Failed", "reason": "RestoreDiffers", "message": "One document is missing."}
+    shop.ends("back", told, reason="Error", code=1)
+    shop.becomes("restore", "back", "RestoreDiffers")
+    eventually("the agent is back", lambda: shop.get("deployment", "one")["spec"]["replicas"] == 1)
+
+
+OPEN = {"egressTo": [{"podSelector": {}, "ports": ["27017"]}]}
