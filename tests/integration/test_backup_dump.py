@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 import bson
 import pytest
 from pymongo import MongoClient
+from pyrage import x25519
 
 from apm_operator.backup.manifest import Manifest
 from apm_operator.backup.report import Report
@@ -87,6 +88,7 @@ class Job:
             "APM_BACKUP_NAME": name,
             "APM_TERMINATION_LOG": str(self.folder / "termination-log"),
             "APM_MONGODUMP": str(gobuild.program("mongodump")),
+            "APM_MONGORESTORE": str(gobuild.program("mongorestore")),
         }
 
     @contextmanager
@@ -107,6 +109,14 @@ class Job:
         report = self.report()
         assert code == (report.result != "Succeeded")
         return report
+
+    def verify(self, *names: str) -> Report:
+        environment = self.environment("", {})
+        job = json.loads(environment["APM_JOB"]) | {"command": "verify", "names": names}
+        job = {key: value for key, value in job.items() if key not in {"source", "scope"}}
+        command = [sys.executable, "-m", "apm_operator.backup"]
+        subprocess.run(command, env={**environment, "APM_JOB": json.dumps(job)}, check=False, capture_output=True)
+        return self.report()
 
     def report(self) -> Report:
         return Report.model_validate_json((self.folder / "termination-log").read_text())
@@ -261,6 +271,49 @@ async def test_mongodb_ends_in_the_middle(job, database, mongodb_uri):
         way.mend()
         report = await asyncio.to_thread(job.run, "b1", {"databases": [database]})
         assert report.result == "Succeeded", report.message
+
+
+def test_a_backup_is_restored_for_a_test_and_encrypted(job, server):
+    with _filled(server, 200) as name:
+        server[name]["orders"].create_index("at", expireAfterSeconds=3600)
+        scratch = {"restoreTest": {"scratch": f"{name}_scratch", "sample": 50}}
+        age = {"age": {"recipients": [str(x25519.Identity.generate().to_public())]}}
+        report = job.run("b1", {"databases": [name]}, **scratch, **age)
+        assert report.result == "Succeeded", report.message
+        (tested,) = report.tests
+        assert (tested.restored, tested.good, tested.documents) == (True, True, DOCUMENTS + 10)
+        assert [each for each in server.list_database_names() if each.startswith(name)] == [name]
+    assert job.files() == ["b1.archive.gz.age", "b1.manifest.json", "b1.verdict.json"]
+    assert (job.store / "b1.archive.gz.age").read_bytes().startswith(b"age-encryption.org/v1\n")
+
+
+def test_a_backup_that_is_not_restorable_is_marked(job, server, tmp_path):
+    broken = tmp_path / "mongorestore"
+    broken.write_text("#!/bin/sh\nexec cat >/dev/null\n")
+    broken.chmod(0o755)
+    with _filled(server, 200) as name:
+        environment = job.environment("b1", {"databases": [name]}, restoreTest={"scratch": f"{name}_scratch"})
+        command = [sys.executable, "-m", "apm_operator.backup"]
+        done = subprocess.run(
+            command, env={**environment, "APM_MONGORESTORE": str(broken)}, capture_output=True, check=False
+        )
+    report = job.report()
+    assert (done.returncode, report.result, report.reason) == (1, "Failed", "ToolFailed")
+    verdict = json.loads((job.store / "b1.verdict.json").read_text())
+    assert (verdict["good"], verdict["restored"]) == (False, True)
+
+
+def test_what_lay_for_a_while_is_verified_again(job, database):
+    job.run("b1", {"databases": [database]})
+    assert job.verify().tests[0].good
+    stored = job.store / "b1.archive.gz"
+    broken = bytearray(stored.read_bytes())
+    broken[len(broken) // 3] ^= 4
+    stored.write_bytes(broken)
+    report = job.verify("b1")
+    assert (report.result, report.reason, report.tests[0].good) == ("Failed", "Damaged", False)
+    # What is known to be damaged is not looked for by itself.
+    assert job.verify().reason == "BackupMissing"
 
 
 def test_writes_go_on_meanwhile(job, server):

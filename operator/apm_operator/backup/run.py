@@ -14,13 +14,14 @@ from pyrage import x25519
 from apm_operator.backup import age, layout
 from apm_operator.backup.archive.reader import Sampled
 from apm_operator.backup.dump import Dump, plan
-from apm_operator.backup.errors import BackupError, Damaged, Exists, Missing, StorageError
+from apm_operator.backup.errors import BackupError, Damaged, Exists, KeyMissing, Missing, StorageError
 from apm_operator.backup.job import BackupJob
-from apm_operator.backup.manifest import Manifest, Verdict
+from apm_operator.backup.manifest import Manifest
 from apm_operator.backup.mongodump import Options
 from apm_operator.backup.pipeline import Chunk, Written, write
 from apm_operator.backup.report import BackupFacts, Report, StoreFacts, TestFacts
 from apm_operator.backup.storage.base import Storage
+from apm_operator.backup.verdict import judge
 from apm_operator.backup.verify import Verified, check, compare, pick, verify
 
 Tell = Callable[[str, int, int, int | None], None]
@@ -90,8 +91,13 @@ class Backup:
             raise Damaged(f"there is a manifest of {self.name} already, and it is damaged") from None
         if manifest.policy != self.job.policy or manifest.namespace != self.job.namespace:
             raise Exists(f"{self.name} is a backup of {manifest.namespace}/{manifest.policy} already")
+        if manifest.encryption and not (self.job.age and self.job.age.identity_file):
+            raise KeyMissing(
+                f"{self.name} is stored, but the pod that made it ended before it was tested and took its key along: "
+                "make another one, or name an identity in spec.encryption.identitySecretRef"
+            )
         with self.storage.read(manifest.data) as file:
-            found = self._verify(file, manifest.namespaces, keys.stored_identities(self.job))
+            found = self._verify(file, manifest.namespaces, keys.identities)
         check(found, manifest)
         return Stored(manifest, found.sampled)
 
@@ -146,6 +152,7 @@ class Backup:
             server_version=found.prelude.server_version,
             tool_version=found.prelude.tool_version,
             oplog=self.job.oplog,
+            scope=self.job.scope,
             data=data,
             size=written.size,
             sha256=written.sha256,
@@ -156,29 +163,13 @@ class Backup:
         )
 
     def _judge(self, stored: Stored, keys: _Keys) -> TestFacts:
-        """The verdict, kept beside the manifest."""
-        at = datetime.now(UTC)
-        facts = TestFacts(name=self.name, at=at, restored=False, good=True)
-        if self.test is not None:
-            self.tell("Testing", 0, 0, None)
-            try:
-                facts = self.test(stored, keys.identities)
-            except (Damaged, StorageError):
-                raise
-            except BackupError as error:
-                facts = TestFacts(
-                    name=self.name, at=at, restored=True, good=False, reason=error.reason, message=str(error)
-                )
-        verdict = Verdict(
-            name=self.name,
-            at=facts.at,
-            restored=facts.restored,
-            good=facts.good,
-            reason=facts.reason,
-            message=facts.message,
-        )
-        self.storage.put(layout.verdict_key(self.name), verdict.to_json().encode(), replace=True)
-        return facts
+        def look() -> TestFacts:
+            if self.test is not None:
+                self.tell("Testing", 0, 0, None)
+                return self.test(stored, keys.identities)
+            return TestFacts(name=self.name, at=datetime.now(UTC), restored=False, good=True)
+
+        return judge(self.storage, self.name, look, restored=self.test is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,10 +192,6 @@ class _Keys:
             return cls(job.age.recipients, age.identities(Path(job.age.identity_file)))
         own = x25519.Identity.generate()
         return cls((*job.age.recipients, str(own.to_public())), [own])
-
-    def stored_identities(self, job: BackupJob) -> list[Any] | None:
-        """For what an earlier run has encrypted."""
-        return self.identities if self.identities is None or (job.age and job.age.identity_file) else []
 
 
 def _compare(dump: Dump, written: Written, found: Verified) -> None:
