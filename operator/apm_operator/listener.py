@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import weakref
 from collections import Counter
+from collections.abc import Callable
 from typing import Any
 
 MOST_OF_ADDRESS = 64
@@ -32,14 +33,25 @@ class Listener(socket.socket):
             connection.close()
             raise ConnectionAbortedError(f"{host} has {MOST_OF_ADDRESS} connections already")
         self._held[host] += 1
-        # asyncio lets go of a socket when it is closed, however that came.
-        weakref.finalize(connection, self._left, host)
-        return connection, address
+        made = _Connection(fileno=connection.detach())
+        made.left = weakref.finalize(made, self._left, host)
+        return made, address
 
     def _left(self, host: str) -> None:
         self._held[host] -= 1
         if not self._held[host]:
             del self._held[host]
+
+
+class _Connection(socket.socket):
+    """Counts until it is closed, for it may live longer: exceptions of a handshake that failed hold it in a cycle."""
+
+    left: Callable[[], object]
+
+    def close(self) -> None:
+        """As socket.socket."""
+        super().close()
+        self.left()
 
 
 def listen(host: str, port: int) -> Listener:

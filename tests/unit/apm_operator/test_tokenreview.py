@@ -1,5 +1,6 @@
 import asyncio
 import base64
+import gc
 import json
 import ssl
 import time
@@ -277,3 +278,19 @@ def alike(pair: Pair) -> bytes:
     for extension in found.extensions:
         builder = builder.add_extension(extension.value, extension.critical)
     return builder.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM)
+
+
+async def test_who_is_refused_often_may_come_back(server, kube, authority, tmp_path):
+    """As an agent does whose issuer is not known yet."""
+    house = certificates.authority(NOW, 3600)
+    context = client(tmp_path, authority, AGENT, by=house)
+    gc.disable()
+    try:
+        for _ in range(listener.MOST_OF_ADDRESS + 5):
+            with pytest.raises(aiohttp.ClientError):
+                await ask(server, context, QUESTION)
+        issue(kube, authority, shop=house)
+        await server._look()
+        assert (await ask(server, context, QUESTION))[0] == 200
+    finally:
+        gc.enable()
