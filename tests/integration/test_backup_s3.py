@@ -12,6 +12,7 @@ from apm_operator.backup.storage.opening import open_storage
 from apm_operator.backup.storage.s3_client import Timing
 from cluster import s3server
 from cluster.s3server import BUCKET, S3Server
+from fakes.catalogue_contract import CONTRACT as CATALOGUE
 from fakes.storage_contract import CONTRACT
 
 if TYPE_CHECKING:
@@ -47,4 +48,9 @@ def storage(config: job.S3Storage) -> Storage:
 
 @pytest.mark.parametrize("check", CONTRACT, ids=lambda check: check.__name__)
 def test_contract(storage: Storage, check: Callable[[Storage], None]):
+    check(storage)
+
+
+@pytest.mark.parametrize("check", CATALOGUE, ids=lambda check: check.__name__)
+def test_catalogue(storage: Storage, check: Callable[[Storage], None]):
     check(storage)

@@ -7,6 +7,8 @@ VERDICT = ".verdict.json"
 ARCHIVE = ".archive.gz"
 PARTIAL = ".partial"
 READING = ".reading"
+CLOCK = ".clock-"
+"""Beginning of the names of empty files that tell a file system's time."""
 
 
 def data_key(name: str, *, encrypted: bool) -> str:
@@ -35,3 +37,11 @@ def name_of(key: str) -> str | None:
         if key.endswith(suffix):
             return key.removesuffix(suffix)
     return None
+
+
+def owner(key: str) -> str | None:
+    """The backup that a key belongs to; None where it is of another kind."""
+    for suffix in (MANIFEST, VERDICT, READING):
+        if key.endswith(suffix) and key != suffix:
+            return key.removesuffix(suffix)
+    return name_of(key)

@@ -52,7 +52,7 @@ class Folder:
 
     def now(self) -> datetime:
         """By the clock of the file system, which on a network is the server's."""
-        probe = self._path / f".clock-{os.getpid()}{layout.PARTIAL}"
+        probe = self._path / f"{layout.CLOCK}{os.getpid()}{layout.PARTIAL}"
         with _told("write", "a file that tells the time"):
             self._make()
             try:
