@@ -1,53 +1,81 @@
-"""Writes docs/reference.md from the CRD: `python docs/reference.py`, or `--check` to see that it is in step."""
+"""Writes the reference pages from the CRDs: `python docs/reference.py`, or `--check` to see that they are in step."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-CRD = ROOT / "crds" / "apm.valeo-neuroerp.com_agentdeployments.yaml"
-TARGET = ROOT / "docs" / "reference.md"
+CRDS = ROOT / "crds"
+DOCS = ROOT / "docs"
 SUB_WORKFLOW = "spec.workflows[]"
 """Has the fields of spec.workflow, which need not be told twice."""
-HEAD = """\
+AGENTS = """\
 # AgentDeployment, field by field
 
 Generated from the CRD by docs/reference.py; `kubectl explain agentdeployment.spec` says the same in a terminal.
 [write-an-agent.md](write-an-agent.md) shows the fields at work.
 """
+BACKUPS = """\
+# BackupPolicy, Backup and Restore, field by field
+
+Generated from the CRDs by docs/reference.py; `kubectl explain backuppolicy.spec` says the same in a terminal.
+[backups.md](backups.md) and [recovery.md](recovery.md) show the fields at work.
+"""
+PAGES: Mapping[Path, tuple[str, tuple[str, ...]]] = {
+    DOCS / "reference.md": (AGENTS, ("agentdeployments",)),
+    DOCS / "reference-backups.md": (BACKUPS, ("backuppolicies", "backups", "restores")),
+}
+"""By file: how the page begins, and the plural names of the kinds on it."""
 
 Schema = dict[str, Any]
 
 
-def page() -> str:
-    """The page's whole text."""
-    version = yaml.safe_load(CRD.read_text())["spec"]["versions"][0]
-    fields = version["schema"]["openAPIV3Schema"]["properties"]
-    sections = [part for name in ("spec", "status") for part in _sections(name, fields[name])]
-    return HEAD + "".join(f"\n{section}" for section in sections)
+def page(target: Path) -> str:
+    """A page's whole text."""
+    head, plurals = PAGES[target]
+    several = len(plurals) > 1
+    told: dict[str, str] = {}
+    parts = []
+    for plural in plurals:
+        crd = yaml.safe_load((CRDS / f"apm.valeo-neuroerp.com_{plural}.yaml").read_text())["spec"]
+        schema = crd["versions"][0]["schema"]["openAPIV3Schema"]
+        prefix = f"{crd['names']['kind']}: " if several else ""
+        for name in ("spec", "status"):
+            parts += _sections(prefix, name, schema["properties"][name], told)
+    return head + "".join(f"\n{part}" for part in parts)
 
 
-def _sections(path: str, schema: Schema) -> Iterator[str]:
-    """One section for the object at `path`, then one for each object below it."""
-    properties = schema.get("properties", {})
+def _sections(prefix: str, path: str, schema: Schema, told: dict[str, str]) -> Iterator[str]:
+    """One section for the object at `path`, then one for each object below it; `told` has those of before."""
+    title = f"## {prefix}`{path}`"
     if path == SUB_WORKFLOW:
-        yield f"## `{path}`\n\nA name, `{path}.name`, and the fields of `spec.workflow`.\n"
+        yield f"{title}\n\nA name, `{path}.name`, and the fields of `spec.workflow`.\n"
         return
-    required = schema.get("required", ())
-    lines = [f"## `{path}`", "", *([_text(schema)] if _text(schema) else [])]
-    lines += [f"- Rule: {rule['message']}" for rule in schema.get("x-kubernetes-validations", ())]
-    lines += ["", "| field | type | default | meaning |", "| --- | --- | --- | --- |"]
-    for name, field in properties.items():
-        default = _default(field) if name not in required else "required"
-        lines.append(f"| `{name}` | {_type(field)} | {default} | {_text(field)} |")
-    yield "\n".join(lines) + "\n"
-    for name, field in properties.items():
+    content = yaml.safe_dump({key: value for key, value in schema.items() if key not in {"description", "default"}})
+    if content in told:
+        yield f"{title}\n\nThe fields of {told[content]}.\n"
+        return
+    told[content] = f"{prefix}`{path}`"
+    yield "\n".join([title, "", *_table(schema)]) + "\n"
+    for name, field in schema.get("properties", {}).items():
         suffix, child = _object_in(field)
         if child.get("properties"):
-            yield from _sections(f"{path}.{name}{suffix}", child)
+            yield from _sections(prefix, f"{path}.{name}{suffix}", child, told)
+
+
+def _table(schema: Schema) -> Iterator[str]:
+    required = schema.get("required", ())
+    if text := _text(schema):
+        yield text
+    for rule in schema.get("x-kubernetes-validations", ()):
+        yield f"- Rule: {rule['message']}"
+    yield from ("", "| field | type | default | meaning |", "| --- | --- | --- | --- |")
+    for name, field in schema.get("properties", {}).items():
+        default = _default(field) if name not in required else "required"
+        yield f"| `{name}` | {_type(field)} | {default} | {_text(field)} |"
 
 
 def _object_in(field: Schema) -> tuple[str, Schema]:
@@ -81,12 +109,13 @@ def _text(field: Schema) -> str:
 
 
 def main() -> None:
-    """Write the page, or compare it with what is there."""
-    wanted = page()
-    if "--check" not in sys.argv[1:]:
-        TARGET.write_text(wanted)
-    elif not TARGET.exists() or TARGET.read_text() != wanted:
-        sys.exit("error: docs/reference.md is out of step with the CRD: run `make generate`")
+    """Write the pages, or compare them with what is there."""
+    for target in PAGES:
+        wanted = page(target)
+        if "--check" not in sys.argv[1:]:
+            target.write_text(wanted)
+        elif not target.exists() or target.read_text() != wanted:
+            sys.exit(f"error: docs/{target.name} is out of step with the CRDs: run `make generate`")
 
 
 if __name__ == "__main__":

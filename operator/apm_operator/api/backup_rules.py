@@ -42,9 +42,9 @@ _ENCRYPTION_RULES = (
     ),
     Rule(
         "!has(self.encryption) || has(self.encryption.identitySecretRef) || "
-        "(has(self.verification) && !self.verification.restoreTest && !has(self.verification.schedule))",
-        "set `encryption.identitySecretRef`, or `verification.restoreTest: false`: what can't be decrypted can't be "
-        "restored for a test",
+        "!has(self.verification) || !has(self.verification.schedule)",
+        "set `encryption.identitySecretRef`, or remove `verification.schedule`: a test that comes later needs the "
+        "private key",
     ),
 )
 
@@ -101,6 +101,10 @@ BACKUP_RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
             Rule(
                 "!has(self.encryption) || has(self.encryption.identitySecretRef)",
                 "set `encryption.identitySecretRef`: the backup can't be read without the private key",
+            ),
+            Rule(
+                "!has(self.storage.persistentVolumeClaim) || has(self.storage.persistentVolumeClaim.claimName)",
+                "set `storage.persistentVolumeClaim.claimName`: backups lie in a claim that is there",
             ),
         ),
         RestoreSource.__name__: (

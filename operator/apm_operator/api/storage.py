@@ -98,7 +98,8 @@ class Encryption(SpecModel):
     identity_secret_ref: SecretKeyRef | None = Field(
         default=None,
         description=(
-            "Secret key with a private key, `AGE-SECRET-KEY-1...`. Nothing encrypted can be verified or restored "
-            "without it: keep a copy where the cluster's end does not reach."
+            "Secret key with a private key, `AGE-SECRET-KEY-1...`, which Restores and `verification.schedule` need. "
+            "Without it a backup is verified only while it is made, by a key of its Job's own. Keep a copy where the "
+            "cluster's end does not reach."
         ),
     )

@@ -9,6 +9,7 @@ import yaml
 from agent_runtime.spec.checks import check
 from apm_operator import conditions
 from apm_operator.api.agentdeployment import AgentDeploymentSpec
+from apm_operator.api.crd import KINDS
 from apm_operator.audit.baseline import CHECKS
 from cluster.settings import REPOSITORY
 from docs import reference
@@ -59,8 +60,18 @@ def test_the_baseline_of_the_audit_is_explained():
     assert [row for row in rows if row[0] in {check.id for check in CHECKS}] == expected
 
 
-def test_the_reference_is_in_step():
-    assert reference.TARGET.read_text() == reference.page(), "run `make generate`"
+@pytest.mark.parametrize("page", reference.PAGES, ids=lambda page: page.name)
+def test_the_reference_is_in_step(page):
+    assert page.read_text() == reference.page(page), "run `make generate`"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))
+def test_resources_of_backups_in_the_text_are_valid(page):
+    specs = {kind.kind: kind.spec for kind in KINDS if kind.kind != "AgentDeployment"}
+    for block in re.findall(r"^```yaml\n(.*?)^```", page.read_text(), re.MULTILINE | re.DOTALL):
+        for item in yaml.safe_load_all(block):
+            if isinstance(item, dict) and item.get("kind") in specs:
+                specs[item["kind"]].model_validate(item["spec"])
 
 
 def headings(file: Path) -> set[str]:

@@ -1,4 +1,4 @@
-"""Every example is a valid agent, and the demo's two fit together."""
+"""Every example is valid, and the demo's two fit together."""
 
 from pathlib import Path
 from typing import Any
@@ -8,10 +8,13 @@ import yaml
 
 from agent_runtime.spec.agent import AgentSpec
 from agent_runtime.spec.checks import check
+from apm_operator.api.crd import KINDS
 from cluster.settings import REPOSITORY
 
 EXAMPLES = REPOSITORY / "examples"
 PATTERNS = {"sequential", "parallel", "map-reduce", "evaluator-loop", "router", "supervisor", "hand-over"}
+SPECS = {kind.kind: kind.spec for kind in KINDS}
+BACKUPS = [file.read_text() for file in (EXAMPLES / "backups").glob("*.yaml")]
 RUNTIME_FIELDS = {field.alias or name for name, field in AgentSpec.model_fields.items()}
 
 
@@ -31,6 +34,15 @@ def test_no_problem_is_found(file):
     for agent in agents(file):
         spec = {name: value for name, value in agent["spec"].items() if name in RUNTIME_FIELDS}
         assert check(AgentSpec.model_validate(spec)) == ()
+
+
+@pytest.mark.parametrize("file", sorted((EXAMPLES / "backups").glob("*.yaml")), ids=lambda file: file.name)
+def test_backups_and_restores_are_valid(file):
+    item = yaml.safe_load(file.read_text())
+    spec = SPECS[item["kind"]].model_validate(item["spec"])
+    names = {each["metadata"]["name"] for each in map(yaml.safe_load, BACKUPS)}
+    assert {spec.policy_ref.name} <= names if item["kind"] == "Backup" else True
+    assert {spec.from_.backup_ref.name} <= names if item["kind"] == "Restore" else True
 
 
 def test_an_agent_that_is_named_is_there():
