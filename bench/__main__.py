@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-SCRIPTS = ("runtime", "reconcile", "ready")
+SCRIPTS = ("runtime", "reconcile", "ready", "backup")
 
 
 def main() -> int:
