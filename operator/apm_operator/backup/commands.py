@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import secrets
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from apm_operator.backup import age, restore
+from apm_operator.backup import age, catalogue, restore
 from apm_operator.backup.again import verify_again
 from apm_operator.backup.errors import ConfigError
-from apm_operator.backup.job import AnyJob, BackupJob, Job, RestoreJob, VerifyJob
-from apm_operator.backup.report import Report, TestFacts
+from apm_operator.backup.job import AnyJob, BackupJob, Job, PruneJob, RemoveJob, RestoreJob, VerifyJob
+from apm_operator.backup.lease import hold
+from apm_operator.backup.lease_api import Api
+from apm_operator.backup.progress import on_leases
+from apm_operator.backup.prune import TOLD, prune
+from apm_operator.backup.prune import facts as store_facts
+from apm_operator.backup.remove import remove
+from apm_operator.backup.report import Report, StoreFacts, TestFacts
 from apm_operator.backup.restore import Means
 from apm_operator.backup.restoretest import restore_test
 from apm_operator.backup.run import Backup, Stored, Tell
@@ -23,6 +31,18 @@ def execute(job: AnyJob, settings: Settings, tell: Tell) -> Report:
     Raises:
         BackupError: it could not be done; the message says why.
     """
+    if not job.leases:
+        return _execute(job, settings, tell)
+    api = Api(settings.namespace or job.namespace)
+    holder = f"{settings.pod}-{secrets.token_hex(4)}"
+    names = [each.name for each in job.leases]
+    tell("Waiting", 0, 0, None)
+    with closing(api), hold(names, api, holder, wait=job.wait) as held:
+        told = on_leases(held, run=settings.backup_name or job.policy, pod=settings.pod, also=tell)
+        return _execute(job, settings, told)
+
+
+def _execute(job: AnyJob, settings: Settings, tell: Tell) -> Report:
     match job:
         case BackupJob():
             return _backup(job, settings, tell)
@@ -30,8 +50,22 @@ def execute(job: AnyJob, settings: Settings, tell: Tell) -> Report:
             return verify_again(job.names, job.restore_test, _means(job, settings, tell))
         case RestoreJob():
             return restore.report(job, _means(job, settings, tell))
-        case _:
-            raise ConfigError(f"{job.command} is not known to this version")
+        case PruneJob():
+            tell("Pruning", 0, 0, None)
+            found = prune(open_storage(job.storage), job.retention, tested=job.tested, dry_run=job.dry_run)
+            what = "would go" if job.dry_run else "went"
+            return _stored(f"{len(found.removals)} {what}; {found.facts.backups} backups are there", found.facts)
+        case RemoveJob():
+            tell("Pruning", 0, 0, None)
+            storage = open_storage(job.storage)
+            removed = remove(storage, job.names)
+            facts = store_facts(catalogue.read(storage), tested=False)
+            removed_facts = facts.model_copy(update={"removed": removed[:TOLD]})
+            return _stored(f"{len(removed)} backups were removed", removed_facts)
+
+
+def _stored(message: str, facts: StoreFacts) -> Report:
+    return Report(result="Succeeded", reason="Completed", message=message, store=facts)
 
 
 def _backup(job: BackupJob, settings: Settings, tell: Tell) -> Report:
@@ -45,12 +79,17 @@ def _backup(job: BackupJob, settings: Settings, tell: Tell) -> Report:
         target = job.restore_test.target or job.source
         return restore_test(target, job.restore_test.scratch, stored.manifest, stored.sampled, means)
 
+    def pruned() -> StoreFacts:
+        assert job.retention is not None  # noqa: S101 - else it is not called
+        return prune(storage, job.retention, tested=job.restore_test is not None).facts
+
     return Backup(
         job=job,
         name=settings.backup_name,
         storage=storage,
         tell=tell,
         test=test if job.restore_test else None,
+        prune=pruned if job.retention else None,
         program=settings.mongodump,
     ).run()
 

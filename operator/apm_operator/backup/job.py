@@ -170,10 +170,15 @@ class RestoreJob(Job):
 
 
 class PruneJob(Job):
-    """Remove what the retention no longer keeps, or say what would go."""
+    """Remove what the retention no longer keeps, or say what would go.
+
+    Attributes:
+        tested: whether only what was restored for a test counts as verified.
+    """
 
     command: Literal["prune"] = "prune"
     retention: Retention
+    tested: bool = False
     dry_run: bool = False
 
 
