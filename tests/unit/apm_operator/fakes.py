@@ -56,7 +56,10 @@ class FakeKube:
         at = (resource.kind, namespace, name)
         if not force and at in self.objects:
             raise Conflict("conflict with another manager", status=409)
-        return self._stored(at, json.loads(manifest))
+        body, before = json.loads(manifest), self.objects.get(at)
+        if before and body.keys() <= {"apiVersion", "kind", "metadata"}:
+            body = before | {"metadata": before["metadata"] | body["metadata"]}
+        return self._stored(at, body)
 
     async def patch_status(
         self, resource: Resource, namespace: str, name: str, status: Mapping[str, Any]
