@@ -239,7 +239,7 @@ def test_a_backup_that_is_told_to_end_removes_its_file(job, database):
         while not (partial.exists() and partial.stat().st_size > 0):
             assert process.poll() is None, job.log()
         process.terminate()
-        assert process.wait(timeout=20) == 1
+        assert process.wait(timeout=20) == os.EX_TEMPFAIL
     assert (job.report().reason, job.files()) == ("Stopped", [])
 
 

@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import suppress
 from typing import Any
 
 from apm_operator.backup import log as logging
 from apm_operator.backup.commands import execute
-from apm_operator.backup.errors import BackupError
+from apm_operator.backup.errors import BackupError, LeaseLost, Stopped
 from apm_operator.backup.interrupts import interruptible
 from apm_operator.backup.report import LIMIT, Report
 from apm_operator.backup.settings import Settings, parse, read
 
+_AGAIN = (Stopped.reason, LeaseLost.reason)
+_TRY_AGAIN = os.EX_TEMPFAIL
+
 
 def main() -> int:
-    """0 where it has succeeded."""
+    """0 where it has succeeded, 75 where another pod may well succeed, else 1."""
     settings, log = read(), logging.configure()
     report = _report(settings, log)
     with suppress(OSError):  # on a command line there is no such file
         settings.termination_log.write_text(fitting(report), encoding="utf-8")
     logging.outcome(log, report)
+    if report.reason in _AGAIN:
+        return _TRY_AGAIN
     return int(report.result != "Succeeded")
 
 
