@@ -65,6 +65,10 @@ class Backup:
             BackupError: there is no backup; nothing is left of it but what `prune` sweeps.
         """
         keys = _Keys.of(self.job)
+        if self.prune is not None:
+            # What killed Jobs have left may fill the storage, if only those that end well would sweep it.
+            with suppress(StorageError):
+                self.prune()
         stored = self._finished(keys) or self._make(keys)
         facts = _facts(stored.manifest)
         verdict = self._judge(stored, keys)
