@@ -1,4 +1,4 @@
-"""A Job: `python -m apm_operator.backup` with its configuration in `APM_JOB`."""
+"""A Job: `python -m apm_operator.backup` with its configuration in `APM_JOB`; or, with arguments, a command."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import sys
 from contextlib import suppress
 from typing import Any
 
+from apm_operator.backup import commandline
 from apm_operator.backup import log as logging
 from apm_operator.backup.commands import execute
 from apm_operator.backup.errors import BackupError, LeaseLost, Stopped
@@ -21,6 +22,8 @@ _TRY_AGAIN = os.EX_TEMPFAIL
 def main() -> int:
     """0 where it has succeeded, 75 where another pod may well succeed, else 1."""
     settings, log = read(), logging.configure()
+    if sys.argv[1:]:
+        return commandline.main(sys.argv[1:], lambda job: execute(job, settings, logging.ProgressLog(log)))
     report = _report(settings, log)
     with suppress(OSError):  # on a command line there is no such file
         settings.termination_log.write_text(fitting(report), encoding="utf-8")
