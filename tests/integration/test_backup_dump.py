@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -221,8 +222,7 @@ def test_a_backup_that_is_killed_anywhere_leaves_none_and_the_next_one_succeeds(
         partial.unlink(missing_ok=True)
         with job.start("b1", {"databases": [database]}) as process:
             # At a share of its file, at the last of which it is verifying already.
-            while not (partial.exists() and partial.stat().st_size >= whole * number // KILLS):
-                assert process.poll() is None, job.log()
+            _until_grown(partial, whole * number // KILLS, process)
             below = _children(process.pid)
             process.kill()
             process.wait()
@@ -236,8 +236,7 @@ def test_a_backup_that_is_killed_anywhere_leaves_none_and_the_next_one_succeeds(
 def test_a_backup_that_is_told_to_end_removes_its_file(job, database):
     partial = job.store / "b1.archive.gz.partial"
     with job.start("b1", {"databases": [database]}) as process:
-        while not (partial.exists() and partial.stat().st_size > 0):
-            assert process.poll() is None, job.log()
+        _until_grown(partial, 1, process)
         process.terminate()
         assert process.wait(timeout=20) == os.EX_TEMPFAIL
     assert (job.report().reason, job.files()) == ("Stopped", [])
@@ -261,9 +260,7 @@ async def test_mongodb_ends_in_the_middle(job, database, mongodb_uri):
         job.uri_file.write_text(parts._replace(netloc=netloc, query="serverSelectionTimeoutMS=2000").geturl())
         partial = job.store / "b1.archive.gz.partial"
         with job.start("b1", {"databases": [database]}) as process:
-            async with asyncio.timeout(30):
-                while not (partial.exists() and partial.stat().st_size > 0):  # noqa: ASYNC110 - polled with a deadline
-                    await asyncio.sleep(0.001)
+            await asyncio.to_thread(_until_grown, partial, 1, process)
             await way.cut()
             assert await asyncio.to_thread(process.wait, 60) == 1
         assert job.report().reason in {"ToolFailed", "SourceUnavailable"}
@@ -340,6 +337,14 @@ def test_writes_go_on_meanwhile(job, server):
     # Everything that was there when it began is in it.
     assert found["orders"] >= DOCUMENTS
     assert found["customers"] == 10
+
+
+def _until_grown(file: Path, size: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 60
+    while not file.exists() or file.stat().st_size < size:
+        assert process.poll() is None, "the Job has ended"
+        assert time.monotonic() < deadline
+        time.sleep(0.002)
 
 
 def _children(pid: int) -> list[int]:
