@@ -24,7 +24,7 @@ class Entry:
         size: bytes of everything that lies under its name.
         keys: of everything but the manifest.
         manifest: None where it can't be read.
-        verdict: the newest one; one that can't be read is None.
+        verdict: the newest one; None also where it can't be read, which is a problem.
         reading: when a Restore has begun to read it, by the storage's clock; it may have died since.
         problem: why it can't be restored, as far as that shows without reading the data.
     """
@@ -98,8 +98,10 @@ def _entry(storage: Storage, name: str, stored: dict[str, Stored]) -> Entry:
     if layout.verdict_key(name) in stored:
         try:
             verdict = Verdict.model_validate_json(storage.get(layout.verdict_key(name)))
-        except (Missing, ValidationError):
-            verdict = None
+        except Missing:
+            pass
+        except ValidationError:
+            problem = problem or "the verdict on it is damaged: verify it again"
     reading = stored.get(layout.reading_key(name))
     return Entry(
         name=name,

@@ -2,13 +2,38 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, model_validator
 
 from apm_operator.backup.base import Model
 from apm_operator.backup.job import Scope
+
+
+class Sealed(Model):
+    """A model whose JSON carries a digest of its content: a flipped bit makes it unreadable, not different."""
+
+    def to_json(self) -> str:
+        """With `checksum`: hexadecimal SHA-256 of all the rest."""
+        content = json.loads(super().to_json())
+        return json.dumps({**content, "checksum": _digest(content)})
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check(cls, content: Any, info: ValidationInfo) -> Any:
+        if info.mode != "json" or not isinstance(content, dict):
+            return content
+        checksum = content.pop("checksum", None)
+        if checksum != _digest(content):
+            raise ValueError("the checksum is not that of the content")
+        return content
+
+
+def _digest(content: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
 class Namespace(Model):
@@ -32,7 +57,7 @@ class Namespace(Model):
     indexes: tuple[dict[str, Any], ...] = ()
 
 
-class Manifest(Model):
+class Manifest(Sealed):
     """What a backup holds, and how to tell that it is whole.
 
     Attributes:
@@ -69,7 +94,7 @@ class Manifest(Model):
         return sum(each.documents for each in self.namespaces)
 
 
-class Verdict(Model):
+class Verdict(Sealed):
     """What a restore test, or a later verification, has found; kept beside the manifest."""
 
     name: str
