@@ -1,5 +1,6 @@
 """A real API server for the integration tests: no nodes, so no pod ever runs."""
 
+import os
 import secrets
 from collections.abc import Iterator
 
@@ -31,7 +32,13 @@ def namespace(control_plane: ControlPlane) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def mongodb_uri() -> Iterator[str]:
-    """URI of the MongoDB in the local cluster, which is brought up where it is not; use a database of your own."""
+    """URI of the MongoDB in the local cluster, which is brought up where it is not; use a database of your own.
+
+    `APM_TEST_MONGODB` names another one, such as a real mongod.
+    """
+    if given := os.environ.get("APM_TEST_MONGODB"):
+        yield given
+        return
     cluster = choose()
     cluster.up()
     Installation(cluster).ensure_mongodb()

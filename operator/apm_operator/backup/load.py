@@ -39,6 +39,7 @@ def fill(
     archive: Iterable[bytes],
     *,
     program: str = mongorestore.PROGRAM,
+    patience: float = mongorestore.PATIENCE,
     advanced: Advanced = lambda _: None,
 ) -> int:
     """Restore documents and options, and compare both with the manifest; tells the documents.
@@ -49,6 +50,7 @@ def fill(
         pairs: what to restore; views are left out.
         archive: of the backup.
         program: mongorestore.
+        patience: seconds that the target may be away.
         advanced: is told how many collections have been compared.
 
     Raises:
@@ -56,7 +58,8 @@ def fill(
         Differs: the target holds something else than the backup.
     """
     chosen = [pair for pair in pairs if pair.namespace.type != "view"]
-    restored = mongorestore.restore(target, archive, [(it.source, it.target) for it in chosen], program=program)
+    names = [(it.source, it.target) for it in chosen]
+    restored = mongorestore.restore(target, archive, names, program=program, patience=patience)
     expected = sum(pair.namespace.documents for pair in chosen)
     if restored != expected:
         raise Differs(f"mongorestore says that it restored {restored} documents, but the backup has {expected}")

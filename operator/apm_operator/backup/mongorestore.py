@@ -10,9 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import IO
 
+from pymongo.errors import PyMongoError
+
 from apm_operator.backup.archive.prelude import Key
-from apm_operator.backup.connection import redacted, tool_config
-from apm_operator.backup.errors import ConfigError, ToolFailed
+from apm_operator.backup.connection import connect, redacted, tool_config
+from apm_operator.backup.errors import ConfigError, SourceError, ToolFailed
 from apm_operator.backup.job import Mongo
 
 PROGRAM = "mongorestore"
@@ -21,12 +23,20 @@ _REPORT = re.compile(r"(\d+) document\(s\) restored successfully\. (\d+) documen
 _KEPT_LINES = 12
 _SHOWN = 600
 """Characters of what the tool said at its end: messages share a Job's 4,096 bytes."""
+PATIENCE = 60.0
+"""Seconds that a server may be away: a replica set has a new primary long before."""
+_PULSE = 5.0
 _GRACE = 10.0
 """Seconds to end after SIGTERM."""
 
 
 def restore(
-    target: Mongo, archive: Iterable[bytes], names: Sequence[tuple[Key, Key]], *, program: str = PROGRAM
+    target: Mongo,
+    archive: Iterable[bytes],
+    names: Sequence[tuple[Key, Key]],
+    *,
+    program: str = PROGRAM,
+    patience: float = PATIENCE,
 ) -> int:
     """Restore collections of an archive, each under the name given, without indexes; tells the documents.
 
@@ -37,17 +47,21 @@ def restore(
         archive: mongodump's, not compressed, in pieces.
         names: collections of the archive, and what they are to be called.
         program: mongorestore.
+        patience: seconds that the server may not answer; mongorestore itself would wait for ever.
 
     Raises:
         ConfigError: a name that mongorestore can't be told.
+        SourceError: the server was lost.
         ToolFailed: it failed, ended early, or could not restore each document.
     """
     with tool_config(target) as config:
         argv = [program, f"--config=/proc/self/fd/{config}", *_OPTIONS, *_namespaces(names)]
-        with _running(argv, config) as (process, said):
+        with _running(argv, config) as (process, said), _watched(process, target, patience) as lost:
             fed = _feed(process, archive)
             status = process.wait()
             lines = said()
+    if lost.is_set():
+        raise SourceError(f"MongoDB did not answer for {patience:.0f} s during the restore")
     found = next((match for line in reversed(lines) if (match := _REPORT.search(line))), None)
     told = f"; it said: {_end(lines, target)}"
     if status != 0:
@@ -103,6 +117,31 @@ def _running(argv: Sequence[str], config: int) -> Iterator[tuple[subprocess.Pope
         process.stderr.close()
         with suppress(BrokenPipeError):
             process.stdin.close()  # type: ignore[union-attr]  # it was asked for
+
+
+@contextmanager
+def _watched(process: subprocess.Popen[bytes], target: Mongo, patience: float) -> Iterator[threading.Event]:
+    """Kill the process when the server does not answer any more; the event says so."""
+    lost, over = threading.Event(), threading.Event()
+
+    def watch() -> None:
+        wait = int(patience * 1000)
+        with connect(target, serverSelectionTimeoutMS=wait, socketTimeoutMS=wait) as client:
+            while not over.wait(min(_PULSE, patience)):
+                try:
+                    client.admin.command("ping")
+                except PyMongoError:
+                    lost.set()
+                    process.kill()
+                    return
+
+    thread = threading.Thread(target=watch, name="watch", daemon=True)
+    thread.start()
+    try:
+        yield lost
+    finally:
+        over.set()
+        thread.join()
 
 
 class _Said:

@@ -20,7 +20,7 @@ from apm_operator.backup.errors import ConfigError, KeyMissing, StorageError, Ta
 from apm_operator.backup.job import Mongo, RestoreJob, Scope
 from apm_operator.backup.journal import RESERVED, Journal
 from apm_operator.backup.manifest import Manifest, Namespace
-from apm_operator.backup.mongorestore import PROGRAM
+from apm_operator.backup.mongorestore import PATIENCE, PROGRAM
 from apm_operator.backup.report import Report, RestoreFacts
 from apm_operator.backup.scope import OWN, Selection
 from apm_operator.backup.storage.base import Storage
@@ -42,12 +42,14 @@ class Means:
     Attributes:
         identities: age's private keys, where the backup may be encrypted.
         program: mongorestore.
+        patience: seconds that the target may be away.
     """
 
     storage: Storage
     identities: list[Any] | None = None
     tell: Tell = silent
     program: str = PROGRAM
+    patience: float = PATIENCE
 
 
 def restore(job: RestoreJob, means: Means) -> RestoreFacts:
@@ -59,7 +61,7 @@ def restore(job: RestoreJob, means: Means) -> RestoreFacts:
         BackupError: the message says what to do.
     """
     began = time.monotonic()
-    with mongo.connected(job.target) as client:
+    with mongo.connected(job.target, wait=min(mongo.SERVER_WAIT, means.patience)) as client:
         mine = journals.find(client, job.id)
         if mine is None or mine.phase == "Staging":
             if mine is not None:
@@ -161,6 +163,7 @@ def _load(
             pairs,
             _told(means, manifest, archive),
             program=means.program,
+            patience=means.patience,
             advanced=lambda done: means.tell("Comparing", 0, 0, 50 * done // len(pairs)),
         )
     indexes = load.index(
