@@ -51,14 +51,17 @@ class Folder:
                 yield from sorted(each.name for each in self._path.iterdir() if each.is_dir() and not each.is_symlink())
 
     def now(self) -> datetime:
-        """By the clock of the file system, which on a network is the server's."""
+        """By the clock of the file system, which on a network is the server's; of this machine where it is full."""
         probe = self._path / f"{layout.CLOCK}{os.getpid()}{layout.PARTIAL}"
-        with _told("write", "a file that tells the time"):
-            self._make()
-            try:
+        try:
+            with _told("write", "a file that tells the time"):
+                self._make()
                 probe.write_bytes(b"")
                 return datetime.fromtimestamp(probe.stat().st_mtime, UTC)
-            finally:
+        except StorageFull:
+            return datetime.now(UTC)
+        finally:
+            with suppress(OSError):
                 probe.unlink(missing_ok=True)
 
     @contextmanager

@@ -196,7 +196,7 @@ def _cause(error: BaseException, code: str, number: int) -> str:
 
 
 HINTS = {
-    "AccessDenied": ": the credentials lack the right to it",
+    "AccessDenied": ": the credentials are wrong, or lack the right to it",
     "InvalidAccessKeyId": ": check access-key-id",
     "SignatureDoesNotMatch": ": check secret-access-key and the region",
     "NoSuchBucket": ": check the bucket's name, or make it",

@@ -3,6 +3,8 @@ from __future__ import annotations
 import errno
 import os
 import resource
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +15,6 @@ from fakes.storage_contract import CONTRACT, keys, read, write
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from apm_operator.backup.storage.base import Storage
 
@@ -134,6 +135,11 @@ def test_full_while_syncing(folder: Folder, monkeypatch):
     with pytest.raises(StorageFull):
         sink.finish()
     sink.abort()
+
+
+def test_a_full_folder_tells_the_time(folder: Folder, monkeypatch):
+    monkeypatch.setattr(Path, "write_bytes", refusing(errno.ENOSPC))
+    assert abs((folder.now() - datetime.now(UTC)).total_seconds()) < 60
 
 
 def test_an_error_while_reading_is_the_storage_s(folder: Folder):
