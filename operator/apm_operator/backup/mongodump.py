@@ -18,6 +18,7 @@ from apm_operator.backup import job
 from apm_operator.backup.connection import ping, redacted, tool_config
 from apm_operator.backup.errors import ConfigError, ToolFailed
 from apm_operator.backup.scope import Target
+from apm_operator.backup.settings import tool_environment
 
 CHUNK = 1 << 20
 _QUIET = 5.0
@@ -28,8 +29,6 @@ _TOLD = 12
 """Lines of the end of its log that an error shows."""
 _DONE = re.compile(r"done dumping (?P<name>.+) \((?P<count>\d+) documents?\)$")
 _DOES_NOT_EXIST = re.compile(r"namespace with DB .* does not exist$")
-# What Go may take before it collects garbage more often: the container's memory is for everything in it.
-_ENVIRONMENT = {"GOMEMLIMIT": "96MiB", "GOGC": "50"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +155,7 @@ def _start(command: Sequence[str], config: int) -> subprocess.Popen[bytes]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             pass_fds=(config,),
-            env={"PATH": os.environ.get("PATH", ""), **_ENVIRONMENT},
+            env=tool_environment(),
         )
     except OSError as error:
         raise ConfigError(f"{command[0]} can't be run: {error.strerror}") from None

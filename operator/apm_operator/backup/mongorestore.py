@@ -16,6 +16,7 @@ from apm_operator.backup.archive.prelude import Key
 from apm_operator.backup.connection import connect, redacted, tool_config
 from apm_operator.backup.errors import ConfigError, SourceError, ToolFailed
 from apm_operator.backup.job import Mongo
+from apm_operator.backup.settings import tool_environment
 
 PROGRAM = "mongorestore"
 _OPTIONS = ("--archive", "--noIndexRestore", "--stopOnError", "--writeConcern=majority")
@@ -98,7 +99,12 @@ def _namespaces(names: Sequence[tuple[Key, Key]]) -> Iterator[str]:
 def _running(argv: Sequence[str], config: int) -> Iterator[tuple[subprocess.Popen[bytes], _Said]]:
     try:
         process = subprocess.Popen(
-            argv, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, pass_fds=(config,)
+            argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            pass_fds=(config,),
+            env=tool_environment(),
         )
     except OSError as error:
         raise ToolFailed(f"mongorestore can't be started: {error.strerror}") from None
