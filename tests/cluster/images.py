@@ -91,6 +91,11 @@ MONGODB = Image(
     },
     bases={"BASE": _base(POSTGRES)},
 )
+S3 = Image(
+    name="s3",
+    dockerfile=_CONTAINERS / "s3/Dockerfile",
+    sources=lambda: {"versitygw": gobuild.program("versitygw")},
+)
 OPERATOR = Image(
     name="operator",
     dockerfile=REPOSITORY / "operator/Dockerfile",
