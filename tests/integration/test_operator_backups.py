@@ -170,6 +170,9 @@ def test_a_job_that_is_killed_has_failed(shop: Space, running: Operator):
     shop.secret()
     shop.policy(network=OPEN)
     shop.backup()
+    shop.pod("by-hand")
+    # Two more pods would have their try, after 10 and 20 s.
+    shop.kubectl("patch", "job", "by-hand", "--type=merge", '--patch={"spec": {"backoffLimit": 0}}')
     shop.ends("by-hand", None, reason="OOMKilled", code=137)
     shop.becomes("backup", "by-hand", "OutOfMemory")
     eventually("the policy counts", lambda: shop.status("backuppolicy", NAME).get("failures") == {"OutOfMemory": 1})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from agent_runtime.spec.scalars import seconds
+from apm_operator.api.backupjob import DEFAULT_JOB_RESOURCES
 from apm_operator.kinds import CRON_JOBS, JOB_NAME_LABEL, JOBS
 from apm_operator.manifests.backup import controller
 from apm_operator.manifests.pod import TOKEN_DIR, TOKEN_SECONDS, USER_ID
@@ -46,7 +48,7 @@ def cron_job(
             "concurrencyPolicy": "Forbid",
             "suspend": suspend,
             "successfulJobsHistoryLimit": 3,
-            "failedJobsHistoryLimit": 3,
+            "failedJobsHistoryLimit": 10,
             "jobTemplate": {"metadata": {"labels": work.labels(job.command)}, "spec": _spec(work, job)},
         },
     )
@@ -59,17 +61,19 @@ def single(work: Work, name: str, job: AnyJob, owner: tuple[Key, str] | None = N
 
 
 def _spec(work: Work, job: AnyJob) -> dict[str, Any]:
-    # A restore that lost its pod is taken up by the next one; a backup is made afresh by the next run.
-    retried = job.command == "restore"
     return {
-        "backoffLimit": 3 if retried else 0,
-        "activeDeadlineSeconds": int(seconds(work.template.timeout)),
+        # What a pod has left unfinished, the next one takes up, under the same name.
+        "backoffLimit": 2,
+        "podFailurePolicy": {"rules": [_DISRUPTED, _TOLD]},
+        # The program knows its time too, and can say that it is over: it comes first.
+        "activeDeadlineSeconds": ceil(seconds(work.template.timeout)) + _GRACE_SECONDS,
         "ttlSecondsAfterFinished": _KEPT_SECONDS,
-        **({"podFailurePolicy": {"rules": [_TOLD]}} if retried else {}),
         "template": {"metadata": {"labels": work.labels(job.command)}, "spec": _pod(work, job)},
     }
 
 
+_DISRUPTED = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+"""A pod that had to leave its node, as when that is drained, has not failed."""
 _TOLD = {"action": "FailJob", "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": [1]}}
 """A Job that says itself why it has failed would fail again."""
 
@@ -128,7 +132,7 @@ def _container(work: Work, job: AnyJob) -> dict[str, Any]:
             "readOnlyRootFilesystem": True,
         },
         "volumeMounts": mounts,
-        "resources": complete(work.template.resources),
+        "resources": complete(work.template.resources, DEFAULT_JOB_RESOURCES),
     }
 
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 
 Spec = TypeVar("Spec", bound=BaseModel)
+_LONGEST_CRON_JOB = 52
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,11 +313,17 @@ def _children(work: Work, spec: BackupPolicySpec, key: Key) -> list[dict[str, An
         backup_networkpolicy.build(work),
         backup_job.cron_job(work, key.name, run, schedule=spec.schedule, **when),
     ]
-    if spec.verification.restore_test and spec.verification.schedule is not None:
+    if spec.verification.schedule is not None:
         test = backupspec.verify_job(spec, key, work.leases)
-        name = f"{key.name[:45]}-verify"
+        name = _verify_name(key.name)
         found.append(backup_job.cron_job(work, name, test, schedule=spec.verification.schedule, **when))
     return found
+
+
+def _verify_name(policy: str) -> str:
+    """Name of the CronJob of the tests: Kubernetes takes 52 characters."""
+    name = f"{policy}-verify"
+    return name if len(name) <= _LONGEST_CRON_JOB else f"{policy[:34]}-{digest(policy.encode())}-verify"
 
 
 def _claim(spec: BackupPolicySpec, key: Key, name: str) -> dict[str, Any] | None:

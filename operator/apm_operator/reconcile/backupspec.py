@@ -168,7 +168,11 @@ def backup_job(spec: BackupPolicySpec, policy: Key, leases: tuple[str, ...]) -> 
 
 def verify_job(spec: BackupPolicySpec, policy: Key, leases: tuple[str, ...]) -> VerifyJob:
     """What a run of the verification's own schedule is told."""
-    return VerifyJob(**_common(spec, policy, leases), restore_test=restore_test(spec, policy))
+    test = restore_test(spec, policy)
+    if test is not None and test.target is None:
+        # Such a Job knows no source that could stand in for it.
+        test = test.model_copy(update={"target": told_mongo(spec.source.mongodb)})
+    return VerifyJob(**_common(spec, policy, leases), restore_test=test)
 
 
 def remove_job(spec: BackupPolicySpec, policy: Key, leases: tuple[str, ...], names: tuple[str, ...]) -> RemoveJob:

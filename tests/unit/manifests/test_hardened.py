@@ -76,7 +76,10 @@ PODS = {
 
 
 def test_all_of_them_are_looked_at():
-    kinds = ("Deployment apm-operator", "Pod apm-operator-smoke", "Deployment one", "Deployment mongodb")
+    kinds = (
+        *("Deployment apm-operator", "Pod apm-operator-smoke", "Deployment one", "Deployment mongodb"),
+        *("CronJob nightly", "CronJob nightly-verify", "Job by-hand", "Job nightly-remove", "Job put-back"),
+    )
     assert all(any(name.endswith(kind) for name in PODS) for kind in kinds)
 
 
