@@ -13,6 +13,7 @@ from typing import Any
 
 from cluster import audit
 from cluster.audit import Right
+from fakes import backup_rights
 
 Kubectl = Callable[..., str]
 """Output of kubectl in the namespace of the agents; `stdin` is what `--filename=-` reads."""
@@ -37,8 +38,18 @@ ASKED = {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["cre
 """What the agents ask for; the operator has to be allowed to grant it."""
 _OTHERS = ("-view", "-edit", "-admin", "-grantable")
 """Ends of the names of roles that are for people, or only there to be granted."""
-_NO_CALL = {Right("apm.valeo-neuroerp.com", "agentdeployments/finalizers", "update")}
-"""What the API server may ask for beside the call itself: to be owned by an agent."""
+_OWN = "apm.valeo-neuroerp.com"
+_NO_CALL = {
+    *(
+        Right(_OWN, f"{kind}/finalizers", "update")
+        for kind in ("agentdeployments", "backuppolicies", "backups", "restores")
+    ),
+    Right("coordination.k8s.io", "leases", "update"),
+    Right("coordination.k8s.io", "leases", "delete"),
+}
+"""What the API server may ask for beside the call itself: to own, and to grant Jobs their Leases."""
+_AFTER_JOBS = {Right(_OWN, "backups", "patch"), Right(_OWN, "backups", "delete"), Right("batch", "jobs", "delete")}
+"""What the operator does when a Job of a backup has ended, which takes a kubelet."""
 _ASKED_BY_PODS = {Right("authentication.k8s.io", "tokenreviews", "create")}
 """What the operator does when a running agent asks it to, with the agent's certificate."""
 
@@ -48,7 +59,7 @@ def held(kubectl: Kubectl) -> set[Right]:
     selector = "--selector=app.kubernetes.io/name=apm-operator"
     roles = json.loads(kubectl("get", "roles,clusterroles", "--all-namespaces", selector, "--output=json"))["items"]
     own = [role for role in roles if not role["metadata"]["name"].endswith(_OTHERS)]
-    return audit.rights(own) - _NO_CALL - _ASKED_BY_PODS
+    return audit.rights(own) - _NO_CALL - _ASKED_BY_PODS - _AFTER_JOBS
 
 
 def use(kubectl: Kubectl, agent: Callable[..., dict[str, Any]], state: dict[str, Any]) -> None:
@@ -73,6 +84,7 @@ def use(kubectl: Kubectl, agent: Callable[..., dict[str, Any]], state: dict[str,
     _config_taken(kubectl, agent)
     _secured(kubectl, agent)
     _model_elsewhere(kubectl, agent)
+    backup_rights.use(kubectl)
 
 
 def _model_elsewhere(kubectl: Kubectl, agent: Callable[..., dict[str, Any]]) -> None:

@@ -210,7 +210,7 @@ def test_a_run_that_took_place_without_the_operator_is_adopted_once(shop: Space,
 @pytest.mark.usefixtures("running")
 def test_agents_rest_for_a_restore_and_come_back(shop: Space):
     shop.secret()
-    shop.policy(network=OPEN)
+    shop.policy(network=OPEN, source={"mongodb": MONGODB, "databases": ["apm"]})
     shop.agent("one", state={"mongodb": MONGODB | {"database": "apm"}})
     shop.agent("two", state={"mongodb": MONGODB | {"database": "other"}})
     shop.backup()

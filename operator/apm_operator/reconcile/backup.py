@@ -15,6 +15,7 @@ from apm_operator.errors import ApiError, Conflict, Forbidden, Invalid, InvalidS
 from apm_operator.kinds import CRON_JOBS, JOBS
 from apm_operator.reconcile import assess, backupstatus, leases
 from apm_operator.reconcile.agentdeployment import Outcome
+from apm_operator.reconcile.apply import NameTaken
 from apm_operator.reconcile.belonging import policy_of
 from apm_operator.reconcile.ending import Ending, ending, started, trouble
 from apm_operator.reconcile.policystatus import Runs
@@ -119,9 +120,11 @@ class BackupReconciler:
             return await self._wait(key, entry, c.PROGRESSING, f"BackupPolicy {policy.name} is being set up.")
         try:
             return await self._create(key, policy, plan, record)
+        except NameTaken as error:
+            verdict = assess.name_taken(error.kind, error.name)
         except (Forbidden, Invalid) as error:
             verdict = assess.refused(error)
-            return await self._wait(key, entry, verdict.reason, verdict.message)
+        return await self._wait(key, entry, verdict.reason, verdict.message)
 
     async def _create(self, key: Key, policy: Key, plan: PolicyPlan, record: AgentRecord) -> JobFacts:
         try:
@@ -134,7 +137,7 @@ class BackupReconciler:
         owner = self.cache.get(policy)
         job = owner.jobs.get(key.name) if owner is not None else None
         if job is None:
-            raise Conflict(f"Job {key.name} is there and belongs to somebody else", status=409)
+            raise NameTaken(JOBS.kind, key.name)
         return job
 
     @staticmethod

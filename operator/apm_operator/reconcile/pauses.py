@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from apm_operator.kinds import AGENTS
+from apm_operator.kinds import AGENTS, BACKUPS
 from apm_operator.queue import Key
 from apm_operator.reconcile.belonging import policy_of
 from apm_operator.reconcile.secrets import SecretUse
@@ -74,8 +75,20 @@ class Pauses:
         uri = _uri(target.get("mongodb")) or self._source(restore.namespace, spec)
         if uri is None or not self._same_server(restore, uri, agent, own.uri):
             return False
-        names = {each.get("to") for each in target.get("databases") or ()}
-        return not names or own.name in names
+        return self._touches(restore.namespace, spec, own.name)
+
+    def _touches(self, namespace: str, spec: Mapping[str, Any], name: str) -> bool:
+        """Whether a Restore writes to the database of this name."""
+        renames = (spec.get("target") or {}).get("databases") or ()
+        sources = {str(each["from"]) for each in renames if each.get("to") == name}
+        if name not in {each.get("from") for each in renames}:
+            sources.add(name)
+        taken = (self._policy(namespace, spec).get("source") or {}).get("databases") or ()
+        asked = [str(each).partition(".")[0] for each in spec.get("namespaces") or ()]
+        return any(
+            (not taken or source in taken) and (not asked or any(fnmatchcase(source, each) for each in asked))
+            for source in sources
+        )
 
     def _same_server(self, restore: Key, uri: SecretUse, agent: Key, own: SecretUse) -> bool:
         if (uri.name, uri.key) == (own.name, own.key):
@@ -85,12 +98,13 @@ class Pauses:
 
     def _source(self, namespace: str, spec: Mapping[str, Any]) -> SecretUse | None:
         """Where the backup came from: that is the target where none is named."""
+        return _uri((self._policy(namespace, spec).get("source") or {}).get("mongodb"))
+
+    def _policy(self, namespace: str, spec: Mapping[str, Any]) -> dict[str, Any]:
+        """The spec of the policy whose backup is restored; {} where it is not known."""
         name = ((spec.get("from") or {}).get("backupRef") or {}).get("name")
-        if not name:
-            return None
-        backup = self._spec(Key(namespace, name, "Backup"))
-        policy = self._spec(policy_of(namespace, backup))
-        return _uri((policy.get("source") or {}).get("mongodb"))
+        backup = self._spec(Key(namespace, str(name), BACKUPS.kind)) if name else {}
+        return self._spec(policy_of(namespace, backup))
 
     def _spec(self, key: Key) -> dict[str, Any]:
         entry = self.cache.get(key)
