@@ -20,6 +20,9 @@ FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 """What file systems answer that know no hard links, such as FAT and some network file systems."""
 
+NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.EOPNOTSUPP, errno.EBADF})
+"""What file systems answer that make names durable by themselves, such as some network file systems."""
+
 
 class Folder:
     """A Storage of files: `KEY`, and `KEY.partial` while it is being written."""
@@ -207,6 +210,9 @@ def _sync_folder(path: Path) -> None:
     folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(folder)
+    except OSError as error:
+        if error.errno not in NO_FOLDER_SYNC:
+            raise
     finally:
         os.close(folder)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -24,6 +24,8 @@ PART = 16 << 20
 PARTS = 10_000
 """https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
 CHUNK = 1 << 18
+PATIENCE = 5.0
+"""Seconds to wait for a part on its way when the upload is given up: a pod that was told to end has not much time."""
 
 
 class S3:
@@ -193,7 +195,9 @@ class Upload:
     def abort(self) -> None:
         """Drops the upload, or what has become of it, unless a manifest makes it a backup."""
         self._buffer.clear()
-        self._thread.shutdown(cancel_futures=True)
+        if self._sending is not None:
+            wait([self._sending], PATIENCE)
+        self._thread.shutdown(wait=False, cancel_futures=True)
         with suppress(StorageError):
             self._storage.drop(self._key, self._id)
             self._storage.discard(self._key, self._etag)
