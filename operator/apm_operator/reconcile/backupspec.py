@@ -158,12 +158,24 @@ def backup_job(spec: BackupPolicySpec, policy: Key, leases: tuple[str, ...]) -> 
     return BackupJob(
         **_common(spec, policy, leases),
         source=told_mongo(spec.source.mongodb),
-        scope=Scope(databases=spec.source.databases, namespaces=spec.source.namespaces, excluded=spec.source.excluded),
+        scope=_scope(spec, policy),
         oplog=spec.source.oplog,
         read_preference=spec.source.read_preference,
         restore_test=None if apart else restore_test(spec, policy),
         retention=Retention(days=spec.retention.days, minimum=spec.retention.minimum),
     )
+
+
+def _scope(spec: BackupPolicySpec, policy: Key) -> Scope:
+    """Scratch databases that a killed test has left are no data; an oplog is of the whole server or not at all."""
+    source = spec.source
+    scratch = () if source.oplog else (f"{_scratch(policy)}_*.*",)
+    return Scope(databases=source.databases, namespaces=source.namespaces, excluded=(*source.excluded, *scratch))
+
+
+def _scratch(policy: Key) -> str:
+    mark = hashlib.sha256(f"{policy.namespace}/{policy.name}".encode()).hexdigest()[:12]
+    return f"apm_test_{mark}"
 
 
 def verify_job(spec: BackupPolicySpec, policy: Key, leases: tuple[str, ...]) -> VerifyJob:
@@ -197,10 +209,9 @@ def restore_test(spec: BackupPolicySpec, policy: Key) -> RestoreTest | None:
     if not spec.verification.restore_test:
         return None
     target = spec.verification.mongodb
-    mark = hashlib.sha256(f"{policy.namespace}/{policy.name}".encode()).hexdigest()[:12]
     return RestoreTest(
         target=told_mongo(target) if target is not None else None,
-        scratch=f"apm_test_{mark}",
+        scratch=_scratch(policy),
         sample=spec.verification.sample,
     )
 

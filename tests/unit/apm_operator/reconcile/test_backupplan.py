@@ -10,7 +10,9 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
-from apm_operator.backup.job import AnyJob, VerifyJob
+from apm_operator.backup.archive.prelude import Key as Collection
+from apm_operator.backup.job import AnyJob, BackupJob, VerifyJob
+from apm_operator.backup.scope import Selection
 from apm_operator.manifests.networkpolicy import Target
 from apm_operator.network import ClusterNetwork
 from apm_operator.queue import Key
@@ -232,3 +234,19 @@ def test_the_program_can_tell_that_its_time_is_over():
     for job in jobs(bodies(plan(FULL))).values():
         assert told(job).deadline == 5400.0
         assert job["activeDeadlineSeconds"] > 5400
+
+
+def test_what_a_killed_test_has_left_is_not_dumped():
+    run = told(jobs(bodies(plan(POLICIES["backup-volume"])))["nightly"])
+    assert isinstance(run, BackupJob)
+    assert run.restore_test is not None
+    selection = Selection(run.scope)
+    assert Collection(f"{run.restore_test.scratch}_0", "threads") not in selection
+    assert Collection("apm_test_other_0", "threads") in selection
+
+
+def test_an_oplog_is_of_the_whole_server():
+    run = told(jobs(bodies(plan({"source": {"mongodb": MONGODB, "oplog": True}, "storage": VOLUME})))["nightly"])
+    assert isinstance(run, BackupJob)
+    assert run.oplog
+    assert not run.scope.model_dump(exclude_defaults=True)
