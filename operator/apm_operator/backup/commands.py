@@ -81,7 +81,7 @@ def _backup(job: BackupJob, settings: Settings, tell: Tell) -> Report:
 
     def pruned() -> StoreFacts:
         assert job.retention is not None  # noqa: S101 - else it is not called
-        return prune(storage, job.retention, tested=job.restore_test is not None).facts
+        return prune(storage, job.retention, tested=job.tested or job.restore_test is not None).facts
 
     return Backup(
         job=job,

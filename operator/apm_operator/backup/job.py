@@ -125,7 +125,11 @@ class Job(Model):
 
 
 class BackupJob(Job):
-    """Dump, verify, write the manifest, test a restore, prune. The backup's name comes from `APM_BACKUP_NAME`."""
+    """Dump, verify, write the manifest, test a restore, prune. The backup's name comes from `APM_BACKUP_NAME`.
+
+    Attributes:
+        tested: whether only what was restored for a test counts as verified, also where another Job makes the tests.
+    """
 
     command: Literal["backup"] = "backup"
     source: Mongo
@@ -133,6 +137,7 @@ class BackupJob(Job):
     oplog: bool = False
     read_preference: str = "secondaryPreferred"
     restore_test: RestoreTest | None = None
+    tested: bool = False
     retention: Retention | None = None
 
 

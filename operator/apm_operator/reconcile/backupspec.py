@@ -162,6 +162,7 @@ def backup_job(spec: BackupPolicySpec, policy: Key, leases: tuple[str, ...]) -> 
         oplog=spec.source.oplog,
         read_preference=spec.source.read_preference,
         restore_test=None if apart else restore_test(spec, policy),
+        tested=spec.verification.restore_test,
         retention=Retention(days=spec.retention.days, minimum=spec.retention.minimum),
     )
 

@@ -203,7 +203,10 @@ def test_a_test_that_comes_later_has_the_source_where_no_other_server_is_named()
     assert later.restore_test is not None
     assert later.restore_test.target is not None
     assert later.restore_test.target.uri_file.endswith("/mongodb/uri")
-    assert told(found["nightly"]).model_dump()["restore_test"] is None
+    run = told(found["nightly"])
+    assert isinstance(run, BackupJob)
+    assert run.restore_test is None
+    assert run.tested
 
 
 def test_without_restore_test_the_schedule_of_verification_reads_only():
