@@ -59,7 +59,8 @@ def fill(
     """
     chosen = [pair for pair in pairs if pair.namespace.type != "view"]
     names = [(it.source, it.target) for it in chosen]
-    restored = mongorestore.restore(target, archive, names, program=program, patience=patience)
+    mean = max((it.namespace.size // it.namespace.documents for it in chosen if it.namespace.documents), default=0)
+    restored = mongorestore.restore(target, archive, names, mean=mean, program=program, patience=patience)
     expected = sum(pair.namespace.documents for pair in chosen)
     if restored != expected:
         raise Differs(f"mongorestore says that it restored {restored} documents, but the backup has {expected}")

@@ -37,14 +37,14 @@ class Options:
 
     Attributes:
         program: mongodump's path.
-        parallel: collections at a time; each may take 32 MiB of memory.
+        parallel: collections at a time. Of more than one, mongorestore has to hold as many at a time as well.
     """
 
     mongo: job.Mongo
     read_preference: str
     oplog: bool = False
     program: str = "mongodump"
-    parallel: int = 2
+    parallel: int = 1
 
 
 class Mongodump:

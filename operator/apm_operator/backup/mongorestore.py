@@ -27,6 +27,9 @@ _SHOWN = 600
 PATIENCE = 60.0
 """Seconds that a server may be away: a replica set has a new primary long before."""
 _PULSE = 5.0
+_BATCH = 1000
+"""Documents that mongorestore inserts at a time by itself."""
+_BATCH_BYTES = 8 << 20
 _GRACE = 10.0
 """Seconds to end after SIGTERM."""
 
@@ -36,6 +39,7 @@ def restore(
     archive: Iterable[bytes],
     names: Sequence[tuple[Key, Key]],
     *,
+    mean: int = 0,
     program: str = PROGRAM,
     patience: float = PATIENCE,
 ) -> int:
@@ -47,6 +51,7 @@ def restore(
         target: the server.
         archive: mongodump's, not compressed, in pieces.
         names: collections of the archive, and what they are to be called.
+        mean: bytes of a document, of the collection with the largest ones.
         program: mongorestore.
         patience: seconds that the server may not answer; mongorestore itself would wait for ever.
 
@@ -56,7 +61,7 @@ def restore(
         ToolFailed: it failed, ended early, or could not restore each document.
     """
     with tool_config(target) as config:
-        argv = [program, f"--config=/proc/self/fd/{config}", *_OPTIONS, *_namespaces(names)]
+        argv = [program, f"--config=/proc/self/fd/{config}", *_OPTIONS, *_bounded(mean), *_namespaces(names)]
         with _running(argv, config) as (process, said), _watched(process, target, patience) as lost:
             fed = _feed(process, archive)
             status = process.wait()
@@ -86,6 +91,11 @@ def escaped(key: Key) -> str:
     if "$" in str(key):
         raise ConfigError(f"{key} can't be restored, since mongorestore has no way to name it: exclude it")
     return str(key).replace("\\", "\\\\").replace("*", "\\*")
+
+
+def _bounded(mean: int) -> list[str]:
+    """Where documents are large, a thousand at a time would not fit the memory."""
+    return ["--numParallelCollections=1", f"--batchSize={min(_BATCH, max(1, _BATCH_BYTES // max(1, mean)))}"]
 
 
 def _namespaces(names: Sequence[tuple[Key, Key]]) -> Iterator[str]:
