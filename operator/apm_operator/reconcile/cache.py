@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from apm_operator.echoes import Echoes
 from apm_operator.kinds import (
@@ -27,12 +27,11 @@ from apm_operator.reconcile.belonging import Belonging
 from apm_operator.reconcile.callers import CallIndex, links
 from apm_operator.reconcile.facts import DeploymentFacts, PodFacts
 from apm_operator.reconcile.plan import Plan
-from apm_operator.reconcile.runs import JobFacts, RunPod
+from apm_operator.reconcile.runs import JobFacts, RunPod, take
 from apm_operator.reconcile.tombstones import Tombstones
 
 _NOT_COMPARED = frozenset({"status", "apiVersion", "kind"})
 _METADATA_COMPARED = ("labels", "annotations", "ownerReferences")
-_Run = TypeVar("_Run", JobFacts, RunPod)
 
 
 @dataclass(slots=True)
@@ -394,18 +393,8 @@ def _observe_pod(entry: Entry, body: Mapping[str, Any], *, deleted: bool) -> boo
 
 def _observe_run(entry: Entry, resource: Resource, body: Mapping[str, Any], *, deleted: bool) -> tuple[bool, str]:
     """Take in a Job or one of its pods: whether something is new, and the name of the Job and of its Backup."""
-    if resource is JOBS:
-        return _observe(entry.jobs, JobFacts.read(body), body, deleted=deleted), body["metadata"]["name"]
-    pod = RunPod.read(body)
-    return _observe(entry.runs, pod, body, deleted=deleted), pod.job
-
-
-def _observe(seen: dict[str, _Run], facts: _Run, body: Mapping[str, Any], *, deleted: bool) -> bool:
     name = body["metadata"]["name"]
-    before = seen.get(name)
-    if deleted:
-        return seen.pop(name, None) is not None
-    if before is not None and _older(body["metadata"], before.uid, before.version):
-        return False
-    seen[name] = facts
-    return before is None or before.differs(facts)
+    if resource is JOBS:
+        return take(entry.jobs, name, JobFacts.read(body), deleted=deleted), name
+    pod = RunPod.read(body)
+    return take(entry.runs, name, pod, deleted=deleted), pod.job

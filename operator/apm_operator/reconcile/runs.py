@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from apm_operator.kinds import ADOPTED, JOB_LABEL, JOB_NAME_LABEL
 from apm_operator.manifests.backup_job import CONTAINER
@@ -133,3 +133,18 @@ class RunPod:
     def differs(self, other: RunPod) -> bool:
         """Whether anything but the version is new."""
         return dataclasses.replace(self, version=other.version) != other
+
+
+Run = TypeVar("Run", JobFacts, RunPod)
+
+
+def take(seen: dict[str, Run], name: str, facts: Run, *, deleted: bool) -> bool:
+    """Take in what a watch or a list has told of a Job or pod; whether something is new."""
+    before = seen.get(name)
+    if deleted:
+        return seen.pop(name, None) is not None
+    # Lists and watches overtake each other; versions of one object are numbers that grow.
+    if before is not None and before.uid == facts.uid and int(facts.version) < int(before.version):
+        return False
+    seen[name] = facts
+    return before is None or before.differs(facts)
