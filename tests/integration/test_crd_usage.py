@@ -113,3 +113,66 @@ def test_explain_describes_the_spec(control_plane: ControlPlane):
     for field in ("workflow", "baseURL", "uriSecretRef", "topologySpreadConstraints"):
         assert f"{field}\t<" in text
     assert "Number of pods" in kubectl(control_plane, "explain", "agentdeployment.spec.replicas")
+
+
+BACKUPS: dict[str, dict[str, Any]] = {
+    "BackupPolicy": {
+        "source": {"mongodb": {"uriSecretRef": {"name": "apm-mongodb", "key": "uri"}}},
+        "storage": {"persistentVolumeClaim": {"claimName": "apm-backups"}},
+    },
+    "Backup": {"policyRef": {"name": "nightly"}},
+    "Restore": {"from": {"backupRef": {"name": "monday"}}},
+}
+COLUMNS = {
+    "BackupPolicy": ["NAME", "SCHEDULE", "LAST SUCCESS", "LAST VERIFIED", "NEXT", "READY"],
+    "Backup": ["NAME", "PHASE", "SIZE", "VERIFIED", "AGE", "EXPIRES"],
+    "Restore": ["NAME", "PHASE", "PERCENT", "DOCUMENTS", "BACKUP", "AGE"],
+}
+
+
+@pytest.fixture
+def backups(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> None:
+    for kind, spec in BACKUPS.items():
+        body = {"apiVersion": "apm.valeo-neuroerp.com/v1alpha1", "kind": kind, "metadata": {"name": "it"}, "spec": spec}
+        path = tmp_path / f"{kind}.yaml"
+        path.write_text(yaml.safe_dump(body))
+        kubectl(control_plane, "apply", f"--namespace={namespace}", f"--filename={path}")
+
+
+@pytest.mark.usefixtures("backups")
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("backuppolicies", "BackupPolicy"), ("bpol", "BackupPolicy"), ("backups", "Backup"), ("restores", "Restore")],
+)
+def test_resources_of_backups_have_columns(control_plane: ControlPlane, namespace: str, name: str, kind: str):
+    header = kubectl(control_plane, "get", name, f"--namespace={namespace}").splitlines()[0]
+    assert [part.strip() for part in header.split("   ") if part.strip()] == COLUMNS[kind]
+
+
+@pytest.mark.usefixtures("backups")
+def test_the_category_lists_all_kinds(control_plane: ControlPlane, namespace: str):
+    listed = kubectl(control_plane, "get", "apm", f"--namespace={namespace}", "--output=name").split()
+    assert listed == [f"{kind}.apm.valeo-neuroerp.com/it" for kind in ("backuppolicy", "backup", "restore")]
+
+
+@pytest.mark.usefixtures("backups")
+def test_a_policy_has_the_defaults_that_are_promised(control_plane: ControlPlane, namespace: str):
+    policy = kubectl(control_plane, "get", "backuppolicy", "it", f"--namespace={namespace}", "--output=json")
+    spec = json.loads(policy)["spec"]
+    assert (spec["schedule"], spec["timeZone"], spec["startingDeadlineSeconds"]) == ("0 2 * * *", "Etc/UTC", 3600)
+    assert spec["retention"] == {"days": 30, "minimum": 1}
+    assert spec["verification"] == {"restoreTest": True, "sample": 1000}
+    assert spec["deletionPolicy"] == "Retain"
+
+
+@pytest.mark.parametrize(
+    ("field", "told"),
+    [
+        ("backuppolicy.spec.retention.days", "Older backups are removed."),
+        ("backup.spec.policyRef", "what is backed up"),
+        ("restore.spec.mode", "a target with data is refused"),
+    ],
+)
+def test_explain_describes_backups(control_plane: ControlPlane, field: str, told: str):
+    version = "--api-version=apm.valeo-neuroerp.com/v1alpha1"
+    assert told in " ".join(kubectl(control_plane, "explain", field, version).split())
