@@ -19,10 +19,10 @@ from apm_operator.backup import dump, layout, pipeline, restore
 from apm_operator.backup.archive.prelude import Key
 from apm_operator.backup.compare import normal_index
 from apm_operator.backup.job import FolderStorage, Mongo, RestoreJob, Scope
-from apm_operator.backup.journal import RESERVED
 from apm_operator.backup.manifest import Manifest
 from apm_operator.backup.mongo import list_indexes
 from apm_operator.backup.mongodump import Options
+from apm_operator.backup.scope import RESERVED
 from apm_operator.backup.storage.folder import Folder
 from cluster import gobuild
 

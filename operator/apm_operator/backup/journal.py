@@ -13,9 +13,8 @@ from apm_operator.backup.base import Model
 from apm_operator.backup.errors import LeaseLost
 from apm_operator.backup.mongo import Client
 from apm_operator.backup.report import RestoreFacts
+from apm_operator.backup.scope import RESERVED
 
-RESERVED = "apm_restore_"
-"""How collections of unfinished Restores begin; they are in nobody's backup."""
 COLLECTION = RESERVED + "journal"
 
 

@@ -21,6 +21,7 @@ from apm_operator.backup.settings import tool_environment
 PROGRAM = "mongorestore"
 _OPTIONS = ("--archive", "--noIndexRestore", "--stopOnError", "--writeConcern=majority")
 _REPORT = re.compile(r"(\d+) document\(s\) restored successfully\. (\d+) document\(s\) failed to restore\.")
+_AWAY = re.compile(r"connection\(|connection (?:refused|reset|closed)|server selection|socket was unexpectedly closed")
 _KEPT_LINES = 12
 _SHOWN = 600
 """Characters of what the tool said at its end: messages share a Job's 4,096 bytes."""
@@ -70,6 +71,9 @@ def restore(
         raise SourceError(f"MongoDB did not answer for {patience:.0f} s during the restore")
     found = next((match for line in reversed(lines) if (match := _REPORT.search(line))), None)
     told = f"; it said: {_end(lines, target)}"
+    if status != 0 and _AWAY.search("\n".join(lines)):
+        # It says nothing against the backup.
+        raise SourceError(f"mongorestore lost its connection to MongoDB{told}")
     if status != 0:
         raise ToolFailed(f"mongorestore ended with status {status}{told}")
     if found is None:

@@ -18,11 +18,11 @@ from apm_operator.backup.archive.prelude import OPLOG, Key
 from apm_operator.backup.archive.reader import Reader
 from apm_operator.backup.errors import ConfigError, KeyMissing, StorageError, TargetNotEmpty
 from apm_operator.backup.job import Mongo, RestoreJob, Scope
-from apm_operator.backup.journal import RESERVED, Journal
+from apm_operator.backup.journal import Journal
 from apm_operator.backup.manifest import Manifest, Namespace
 from apm_operator.backup.mongorestore import PATIENCE, PROGRAM
 from apm_operator.backup.report import Report, RestoreFacts
-from apm_operator.backup.scope import OWN, Selection
+from apm_operator.backup.scope import OWN, RESERVED, Selection
 from apm_operator.backup.storage.base import Storage
 from apm_operator.backup.stored import newest_verified, read_manifest
 from apm_operator.backup.verify import check, chunks, verify

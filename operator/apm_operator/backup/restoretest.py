@@ -20,11 +20,10 @@ from apm_operator.backup.archive.prelude import OPLOG, Key
 from apm_operator.backup.archive.reader import Sampled
 from apm_operator.backup.errors import ConfigError, Differs
 from apm_operator.backup.job import Mongo
-from apm_operator.backup.journal import RESERVED
 from apm_operator.backup.manifest import Manifest, Namespace
 from apm_operator.backup.report import TestFacts
 from apm_operator.backup.restore import Means, identities
-from apm_operator.backup.scope import OWN
+from apm_operator.backup.scope import OWN, RESERVED
 from apm_operator.backup.verify import chunks
 
 _RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)

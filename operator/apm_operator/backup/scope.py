@@ -12,6 +12,10 @@ from apm_operator.backup.job import Scope
 
 OWN = frozenset({"admin", "config", "local"})
 """MongoDB's own databases, which nobody means by "everything"."""
+RESERVED = "apm_restore_"
+"""How collections of unfinished Restores begin; they are in nobody's backup."""
+SCRATCH = "apm_test_"
+"""How databases of restore tests begin; nobody means one that a killed test has left by "everything", either."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +45,14 @@ class Selection:
         if self._scope.databases:
             return name in self._scope.databases
         named = {each.partition(".")[0] for each in self._scope.namespaces}
-        return name in named or name not in OWN
+        return name in named or (name not in OWN and not name.startswith(SCRATCH))
 
     def __contains__(self, key: Key) -> bool:
         """Whether a collection belongs to it."""
         name = str(key)
         return (
             self.database(key.database)
+            and not key.collection.startswith(RESERVED)
             and (not self._wanted or any(each.fullmatch(name) for each in self._wanted))
             and not any(each.fullmatch(name) for each in self._excluded)
         )
