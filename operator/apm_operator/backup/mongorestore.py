@@ -133,10 +133,10 @@ def _running(argv: Sequence[str], config: int) -> Iterator[tuple[subprocess.Pope
                 process.wait(_GRACE)
             process.kill()
             process.wait()
-        said()
-        process.stderr.close()
         with suppress(BrokenPipeError):
             process.stdin.close()  # type: ignore[union-attr]  # it was asked for
+        said()
+        process.stderr.close()
 
 
 @contextmanager
