@@ -26,6 +26,12 @@ class S3Server:
 
     folder: Path
     port: int
+    host: str = "127.0.0.1"
+
+    @property
+    def url(self) -> str:
+        """Its address, where it serves without TLS."""
+        return f"http://{self.host}:{self.port}"
 
     @property
     def data(self) -> Path:
@@ -34,7 +40,7 @@ class S3Server:
 
     def answers(self) -> bool:
         """Whether it serves."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        connection = http.client.HTTPConnection(self.host, self.port, timeout=5)
         try:
             connection.request("GET", "/health")
             return connection.getresponse().status == http.HTTPStatus.OK
@@ -45,7 +51,9 @@ class S3Server:
 
 
 @contextmanager
-def running(folder: Path, *, certificate: Path | None = None, key: Path | None = None) -> Iterator[S3Server]:
+def running(
+    folder: Path, *, host: str = "127.0.0.1", certificate: Path | None = None, key: Path | None = None
+) -> Iterator[S3Server]:
     """A server that keeps all it has in `folder`, with TLS where there is a certificate.
 
     Raises:
@@ -56,11 +64,11 @@ def running(folder: Path, *, certificate: Path | None = None, key: Path | None =
     keys = {"access-key-id": secrets.token_hex(10).upper(), "secret-access-key": secrets.token_urlsafe(30)}
     for name, value in keys.items():
         (folder / name).write_text(value)
-    with socket.create_server(("127.0.0.1", 0)) as probe:
+    with socket.create_server((host, 0)) as probe:
         port = probe.getsockname()[1]
     command: list[str | Path] = [
         gobuild.program("versitygw"),
-        f"--port=127.0.0.1:{port}",
+        f"--port={host}:{port}",
         "--quiet",
         "--health=/health",
     ]
@@ -69,21 +77,21 @@ def running(folder: Path, *, certificate: Path | None = None, key: Path | None =
     credentials = {"ROOT_ACCESS_KEY": keys["access-key-id"], "ROOT_SECRET_KEY": keys["secret-access-key"]}
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=settings.build_environment(**credentials))
-    server = S3Server(folder, port)
+    server = S3Server(folder, port, host)
     try:
         if certificate is None:
             wait_until("the S3 server", lambda: server.answers() or _ended(process, folder), seconds=30, every=0.05)
         else:
-            wait_until("the S3 server", lambda: _listens(port) or _ended(process, folder), seconds=30, every=0.05)
+            wait_until("the S3 server", lambda: _listens(host, port) or _ended(process, folder), seconds=30, every=0.05)
         yield server
     finally:
         process.kill()
         process.wait()
 
 
-def _listens(port: int) -> bool:
+def _listens(host: str, port: int) -> bool:
     with socket.socket() as probe:
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+        return probe.connect_ex((host, port)) == 0
 
 
 def _ended(process: "subprocess.Popen[bytes]", folder: Path) -> bool:

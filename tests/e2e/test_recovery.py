@@ -1,16 +1,19 @@
 """docs/recovery.md, run as it stands: what was lost comes back, and nothing else changes."""
 
-import secrets
+import json
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
-from pymongo import MongoClient
 from pymongo.database import Database
 
-from cluster import mongodb
-from cluster.installation import AGENTS_NAMESPACE
-from e2e.support.backups import backup, policy, until_phase
-from e2e.support.manifests import agent
+from cluster import mongodb, s3server
+from cluster.installation import AGENTS_NAMESPACE, Installation
+from cluster.network import ADDRESS
+from cluster.s3server import S3Server
+from e2e.support.backups import backup, own_database, policy, until_phase
+from e2e.support.manifests import agent, secret
 from e2e.support.page import Page
 from e2e.support.space import Space, say
 
@@ -26,14 +29,10 @@ def uri(space: Space) -> Iterator[str]:
 
 
 @pytest.fixture
-def database(uri: str) -> Iterator[Database]:
+def database(space: Space) -> Iterator[Database]:
     """A database of the test's own."""
-    with MongoClient(uri) as client:
-        name = f"drill_{secrets.token_hex(4)}"
-        yield client[name]
-        for each in client.list_database_names():
-            if each.startswith(name):
-                client.drop_database(each)
+    with own_database(space) as database:
+        yield database
 
 
 @pytest.fixture
@@ -45,8 +44,11 @@ def page(database: Database) -> Page:
 @pytest.fixture
 def thread(space: Space, database: Database) -> str:
     """A conversation of the agent `support-triage`, and the verified backup `monday` of it."""
-    state = {"mongodb": {"uriSecretRef": {"name": "apm-mongodb", "key": "uri"}, "database": database.name}}
-    space.apply(agent("support-triage", reply=_REMEMBERS, state=state), policy("nightly", database.name))
+    space.apply(_agent(database), policy("nightly", database.name))
+    return _conversation(space)
+
+
+def _conversation(space: Space) -> str:
     space.ready("support-triage")
     with space.client("support-triage") as client:
         thread = str(client.threads.create()["thread_id"])
@@ -54,6 +56,33 @@ def thread(space: Space, database: Database) -> str:
     space.apply(backup("monday", "nightly"))
     assert until_phase(space, "backup", "monday", "Completed")["verified"] == "True"
     return thread
+
+
+def _backed_up(space: Space, database: Database, server: S3Server) -> str:
+    s3 = {
+        "endpoint": server.url,
+        "bucket": s3server.BUCKET,
+        "prefix": "production",
+        "credentialsSecretRef": {"name": "apm-backup-s3"},
+    }
+    space.apply(_credentials(server), _agent(database))
+    space.apply(policy("nightly", database.name, storage={"s3": s3}, network=_egress(server)))
+    return _conversation(space)
+
+
+def _agent(database: Database) -> dict[str, Any]:
+    state = {"mongodb": {"uriSecretRef": {"name": "apm-mongodb", "key": "uri"}, "database": database.name}}
+    return agent("support-triage", reply=_REMEMBERS, state=state)
+
+
+def _credentials(server: S3Server) -> dict[str, Any]:
+    return secret(
+        "apm-backup-s3", **{name: (server.folder / name).read_text() for name in ("access-key-id", "secret-access-key")}
+    )
+
+
+def _egress(server: S3Server) -> dict[str, Any]:
+    return {"egressTo": [{"cidr": f"{server.host}/32", "ports": [server.port]}]}
 
 
 def _answer(space: Space, thread: str) -> str:
@@ -80,6 +109,31 @@ def test_a_lost_database_comes_back(space: Space, database: Database, page: Page
     database["nonsense"].insert_one({"a": 1})
     page.run("A database was lost", space)
     assert {name: database[name].count_documents({}) for name in database.list_collection_names()} == before
+    assert _answer(space, thread) == "You first said: My name is Ada."
+
+
+def test_a_lost_cluster_comes_back_from_its_bucket(
+    space: Space, cluster: Installation, database: Database, tmp_path: Path
+) -> None:
+    """The old namespace is deleted with all that is in it; a cluster of its own would take the machine twice."""
+    with s3server.running(tmp_path / "s3", host=ADDRESS) as server:
+        old = Space(cluster, f"{space.name}-old")
+        old.create()
+        try:
+            thread = _backed_up(old, database, server)
+        finally:
+            old.remove()
+        cluster.kubectl("wait", "--for=delete", f"namespace/{old.name}", "--timeout=120s")
+        database.client.drop_database(database.name)
+        words = {
+            "valeo-neuroerp/nightly": f"{old.name}/nightly",
+            "https://s3.example.com": server.url,
+            "  target:\n": f"  network: {json.dumps(_egress(server))}\n  target:\n",
+        }
+        space.apply(_credentials(server))
+        Page("recovery.md", tuple(words.items())).run("The cluster was lost", space)
+    space.apply(_agent(database))
+    space.ready("support-triage")
     assert _answer(space, thread) == "You first said: My name is Ada."
 
 

@@ -1,13 +1,37 @@
 """BackupPolicies, Backups and Restores of the tests."""
 
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
+from pymongo import MongoClient
+from pymongo.database import Database
+
+from cluster import mongodb
+from cluster.installation import AGENTS_NAMESPACE
 from e2e.support.manifests import API_VERSION, MONGODB_SECRET
 from e2e.support.space import Space
 from e2e.support.waiting import until
 
 _JOB = {"resources": {"requests": {"cpu": "10m", "memory": "64Mi"}, "limits": {"memory": "256Mi"}}}
 _ENDED = {"Completed", "Failed"}
+
+
+@contextmanager
+def own_database(space: Space) -> Iterator[Database[dict[str, Any]]]:
+    """A database of the test's own, removed at its end with those whose names begin with its name."""
+    cluster = space.cluster.cluster
+    with cluster.reach(AGENTS_NAMESPACE, "mongodb", mongodb.PORT) as (host, port):
+        client: MongoClient[dict[str, Any]] = MongoClient(mongodb.uri(cluster, AGENTS_NAMESPACE, host, port))
+        with client:
+            name = f"drill_{secrets.token_hex(4)}"
+            try:
+                yield client[name]
+            finally:
+                for each in client.list_database_names():
+                    if each.startswith(name):
+                        client.drop_database(each)
 
 
 def policy(name: str, *databases: str, **spec: Any) -> dict[str, Any]:
