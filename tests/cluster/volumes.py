@@ -1,11 +1,13 @@
 """Local volumes, so that a claim without a storage class is bound and its data outlive a pod."""
 
 import json
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 _CLASS = "apm-local"
-_COUNT = 8
+_COUNT = 16
 
 
 def manifest(directory: Path, node: str) -> str:
@@ -22,6 +24,17 @@ def manifest(directory: Path, node: str) -> str:
     }
     items = [storage_class, *(_volume(directory / str(number), number, node) for number in range(_COUNT))]
     return json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+
+
+def recycle(kubectl: Callable[..., str]) -> None:
+    """Empty the volumes whose claims are gone, and let others claim them: nothing here provisions any."""
+    for volume in json.loads(kubectl("get", "persistentvolumes", "--output=json"))["items"]:
+        if volume["spec"].get("storageClassName") != _CLASS or volume["status"].get("phase") != "Released":
+            continue
+        for each in Path(volume["spec"]["local"]["path"]).iterdir():
+            shutil.rmtree(each) if each.is_dir() else each.unlink()
+        name, unbound = volume["metadata"]["name"], '[{"op": "remove", "path": "/spec/claimRef"}]'
+        kubectl("patch", "persistentvolume", name, "--type=json", f"--patch={unbound}")
 
 
 def _volume(folder: Path, number: int, node: str) -> dict[str, Any]:

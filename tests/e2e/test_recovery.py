@@ -115,18 +115,15 @@ def test_a_lost_database_comes_back(space: Space, database: Database, page: Page
 def test_a_lost_cluster_comes_back_from_its_bucket(
     space: Space, cluster: Installation, database: Database, tmp_path: Path
 ) -> None:
-    """The old namespace is deleted with all that is in it; a cluster of its own would take the machine twice."""
+    """The namespace is deleted with all that is in it; a second cluster would be too much for the machine."""
     with s3server.running(tmp_path / "s3", host=ADDRESS) as server:
-        old = Space(cluster, f"{space.name}-old")
-        old.create()
-        try:
-            thread = _backed_up(old, database, server)
-        finally:
-            old.remove()
-        cluster.kubectl("wait", "--for=delete", f"namespace/{old.name}", "--timeout=120s")
+        thread = _backed_up(space, database, server)
+        space.remove()
+        cluster.kubectl("wait", "--for=delete", f"namespace/{space.name}", "--timeout=120s")
         database.client.drop_database(database.name)
+        space.create()
         words = {
-            "valeo-neuroerp/nightly": f"{old.name}/nightly",
+            "valeo-neuroerp/nightly": f"{space.name}/nightly",
             "https://s3.example.com": server.url,
             "  target:\n": f"  network: {json.dumps(_egress(server))}\n  target:\n",
         }

@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 from langgraph_sdk.client import SyncLangGraphClient
 
-from cluster import agents
+from cluster import agents, volumes
 from cluster.installation import OPERATOR_NAMESPACE, Installation
 from e2e.support.manifests import AGENT_LABEL
 from e2e.support.waiting import until
@@ -27,6 +27,7 @@ class Space:
 
     def create(self) -> None:
         """Make the namespace, with Secrets of MongoDB and a caller, and the grant that its admin gives the operator."""
+        volumes.recycle(self.cluster.kubectl)
         self.cluster.kubectl("create", "namespace", self.name)
         self.cluster.kubectl("label", "namespace", self.name, _OWN, _RESTRICTED)
         self.kubectl(
