@@ -17,7 +17,7 @@ from apm_operator.backup import layout, load, mongo, swap
 from apm_operator.backup.archive.prelude import OPLOG, Key
 from apm_operator.backup.archive.reader import Reader
 from apm_operator.backup.errors import ConfigError, KeyMissing, StorageError, TargetNotEmpty
-from apm_operator.backup.job import Mongo, RestoreJob, Scope
+from apm_operator.backup.job import Mongo, RestoreJob
 from apm_operator.backup.journal import Journal
 from apm_operator.backup.manifest import Manifest, Namespace
 from apm_operator.backup.mongorestore import PATIENCE, PROGRAM
@@ -127,11 +127,13 @@ def _stage(job: RestoreJob, means: Means, client: mongo.Client, manifest: Manife
     for other in journals.others(client, databases, job.id):
         _end_other(client, other)
     there = [it for name in databases for it in mongo.collections(client, name) if not _reserved(it.key)]
-    whole = _is_whole(manifest.scope) and _is_whole(job.scope)
+    # What a Scope leaves out is never removed from a target.
+    scopes = [Selection(manifest.scope), Selection(job.scope)]
+    whole = {place.database for it, place in wanted if all(scope.whole(it.database) for scope in scopes)}
     if not job.replace:
-        _check_empty(client, there, databases if whole else [], {place for _, place in wanted})
+        _check_empty(client, there, sorted(whole), {place for _, place in wanted})
     attempt = secrets.token_hex(2)
-    moves = swap.plan(wanted, job.id, attempt, there, set(databases) if whole else set())
+    moves = swap.plan(wanted, job.id, attempt, there, whole)
     mine = Journal(id=job.id, attempt=attempt, moves=moves)
     journals.begin(client, mine)
     try:
@@ -245,11 +247,6 @@ def _end_other(client: mongo.Client, other: Journal) -> None:
         _forget(client, other)
     else:
         _swap(client, other, silent)
-
-
-def _is_whole(scope: Scope) -> bool:
-    """Whether all of each database is meant; what a Scope leaves out is never removed from a target."""
-    return not scope.namespaces and not scope.excluded
 
 
 def _reserved(key: Key) -> bool:

@@ -57,6 +57,10 @@ class Selection:
             and not any(each.fullmatch(name) for each in self._excluded)
         )
 
+    def whole(self, database: str) -> bool:
+        """Whether all collections of a database are meant; no where that is in doubt."""
+        return not self._scope.namespaces and not any(_may_concern(each, database) for each in self._scope.excluded)
+
     def missing(self, found: Iterable[Key]) -> list[str]:
         """What the Scope names, and is not there: databases, and namespaces without `*`."""
         keys = list(found)
@@ -101,3 +105,9 @@ def _hidden(name: str) -> bool:
 
 def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(".*".join(map(re.escape, text.split("*"))), re.DOTALL)
+
+
+def _may_concern(namespace: str, database: str) -> bool:
+    """Whether a pattern may mean a collection of a database; a `*` stands for dots, too."""
+    start, star, _ = namespace.partition(".")[0].partition("*")
+    return database.startswith(start) if star else database == start

@@ -60,3 +60,20 @@ def test_mongodbs_own_databases_are_taken_by_name_only():
 def test_only_the_star_has_a_meaning():
     assert Key("shop", "a+b") in Selection(Scope(namespaces=("shop.a+*",)))
     assert Key("shop", "aab") not in Selection(Scope(namespaces=("shop.a+*",)))
+
+
+@pytest.mark.parametrize(
+    ("scope", "whole"),
+    [
+        (Scope(), True),
+        (Scope(databases=("shop",)), True),
+        (Scope(namespaces=("shop.orders",)), False),
+        (Scope(excluded=("shop.orders",)), False),
+        (Scope(excluded=("apm_test_0123_*.*", "logs.*")), True),
+        (Scope(excluded=("sh*.orders",)), False),
+        (Scope(excluded=("*.orders",)), False),
+        (Scope(excluded=("s*x.orders",)), False),
+    ],
+)
+def test_a_database_is_whole_where_nothing_of_it_can_be_left_out(scope, whole):
+    assert Selection(scope).whole("shop") is whole
