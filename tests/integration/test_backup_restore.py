@@ -7,6 +7,7 @@ import secrets
 import signal
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from apm_operator.backup.job import Rename, Scope
 from apm_operator.backup.restoretest import restore_test
 from apm_operator.backup.verify import pick, verify
 from fakes.agents import CHAT, ECHO, person, running
-from fakes.proxy import proxy
+from fakes.wire import Wire
 from integration.restores import Place, content, leftovers
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -205,29 +206,26 @@ def test_another_restore_ends_what_one_that_died_had_decided(place, client, data
     assert content(client, database) == before
 
 
-async def test_mongodb_stops_in_the_middle(place, client, database, mongodb_uri):
+def test_mongodb_stops_in_the_middle(place, client, database, mongodb_uri):
     place.backup("b", database)
     before, hurt = content(client, database), _hurt(client, database)
     parts = urlsplit(mongodb_uri)
-    async with proxy(parts.hostname or "", parts.port or 27017) as way:
-        login = parts.netloc.rpartition("@")[0]
-        address = f"{login}@127.0.0.1:{way.port}" if login else f"127.0.0.1:{way.port}"
-        loop = asyncio.get_running_loop()
+    login = parts.netloc.rpartition("@")[0]
+    job = place.job(replace=True)
+    with closing(Wire(parts.hostname or "", parts.port or 27017)) as wire:
+        address = f"{login}@127.0.0.1:{wire.port}" if login else f"127.0.0.1:{wire.port}"
+        away = job.model_copy(update={"target": place.server(parts._replace(netloc=address).geturl())})
 
         def tell(phase: str, *_: Any) -> None:
             if phase == "Restoring":
-                asyncio.run_coroutine_threadsafe(way.cut(), loop).result()
+                wire.cut()
 
-        job = place.job(replace=True)
-        away = job.model_copy(
-            update={"target": place.server(f"{parts._replace(netloc=address).geturl()}?serverSelectionTimeoutMS=2000")}
-        )
         with pytest.raises((ToolFailed, SourceError)) as caught:
-            await asyncio.to_thread(restore.restore, away, place.means(tell))
+            restore.restore(away, place.means(tell))
     assert (parts.password or "no password") not in str(caught.value)
     now = content(client, database)
     assert {name: now[name] for name in hurt} == hurt
-    await asyncio.to_thread(restore.restore, job, place.means())
+    restore.restore(job, place.means())
     assert content(client, database) == before
 
 
