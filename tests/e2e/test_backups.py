@@ -3,11 +3,13 @@
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from pymongo.database import Database
 
 from e2e.support.backups import backup, own_database, policy, restore, until_phase
+from e2e.support.manifests import MONGODB_SECRET
 from e2e.support.operator import Operator
 from e2e.support.space import Space
 from e2e.support.waiting import until
@@ -106,3 +108,29 @@ def test_a_policy_tells_how_its_backups_are(space: Space, database: Database) ->
     assert datetime.fromisoformat(status["nextScheduleTime"]) > before
     assert status["store"]["verified"] == 1
     assert status["lastBackup"] == "by-hand"
+
+
+def test_what_is_deleted_goes_with_its_files_where_the_policy_says_so(space: Space, database: Database) -> None:
+    space.apply(policy("nightly", database.name, deletionPolicy="Delete"))
+    space.apply(backup("first", "nightly"), backup("second", "nightly"))
+    for name in ("first", "second"):
+        until_phase(space, "backup", name, "Completed", seconds=240)
+
+    space.kubectl("delete", "backup/first", "--timeout=120s")
+
+    space.apply(_by_location(space, database, "first"), _by_location(space, database, "second"))
+    status = until_phase(space, "restore", "of-first", "Failed")
+    assert next(each["reason"] for each in status["conditions"] if each["type"] == "Ready") == "BackupMissing"
+    assert until_phase(space, "restore", "of-second", "Completed")["documents"] == _DOCUMENTS
+    space.kubectl("delete", "backuppolicy/nightly", "--timeout=120s")
+    until("no Backup", lambda: space.get("backup", "second"), lambda found: not found, seconds=30)
+
+
+def _by_location(space: Space, database: Database, name: str) -> dict[str, Any]:
+    storage = {"persistentVolumeClaim": {"claimName": "nightly-backups"}}
+    location = {"path": f"{space.name}/nightly", "storage": storage, "name": name}
+    target = {
+        "mongodb": {"uriSecretRef": {"name": MONGODB_SECRET, "key": "uri"}},
+        "databases": [{"from": database.name, "to": f"{database.name}_{name}"}],
+    }
+    return restore(f"of-{name}", "", **{"from": {"location": location}, "target": target})

@@ -15,6 +15,7 @@ from pymongo import MongoClient
 from cluster import mongodb
 from cluster.installation import AGENTS_NAMESPACE
 from e2e.support import pods
+from e2e.support.backups import backup, policy, until_phase
 from e2e.support.manifests import agent, secret
 from e2e.support.manifests import mongodb as in_mongodb
 from e2e.support.operator import Operator
@@ -42,6 +43,9 @@ class Echo(http.server.BaseHTTPRequestHandler):
 
 http.server.ThreadingHTTPServer(("", 8000), Echo).serve_forever()
 """
+_FAILING = ("bucket", "nowhere", "locked")
+_RECIPIENT = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+"""The one of the specification's examples."""
 _LONG = 12
 """Characters from which on a line of a Secret is taken for one, and for no word."""
 _TURN = {"assistant_id": "agent", "input": {"messages": [{"role": "user", "content": "hello"}]}}
@@ -50,18 +54,33 @@ _TURN = {"assistant_id": "agent", "input": {"messages": [{"role": "user", "conte
 @pytest.fixture
 def marks() -> dict[str, str]:
     """A mark for each place."""
-    places = ("model-key", "tool-token", "variable", "url-password", "database-password", "caller")
+    places = (
+        "model-key",
+        "tool-token",
+        "variable",
+        "url-password",
+        "database-password",
+        "caller",
+        "s3-id",
+        "s3-key",
+        "age",
+    )
     return {place: f"marked-{place}-{secrets.token_hex(8)}" for place in places}
 
 
 @pytest.fixture
 def seeded(space: Space, marks: dict[str, str]) -> Space:
-    """Agents that use the marks: one is answered, one is refused, one finds no database, one lacks a key."""
+    """Agents that use the marks: one is answered, one is refused, one finds no database, one lacks a key.
+
+    And backups that fail with theirs: by a bucket that is none, without a database, with a key that is none.
+    """
     space.apply(
         secret("llm", key=marks["model-key"]),
         secret("crm", token=marks["tool-token"]),
         secret("more", CRM_TOKEN=marks["variable"], BILLING_URL=f"https://me:{marks['url-password']}@billing.example/"),
         secret("elsewhere", uri=f"mongodb://me:{marks['database-password']}@mongodb.nowhere.svc:27017/"),
+        secret("bucket", **{"access-key-id": marks["s3-id"], "secret-access-key": marks["s3-key"]}),
+        secret("age", identity=f"AGE-SECRET-KEY-1{marks['age']}"),
         pods.python("echo", Operator(space.cluster).runtime_image(), _ECHO),
         pods.service("echo"),
     )
@@ -72,6 +91,17 @@ def seeded(space: Space, marks: dict[str, str]) -> Space:
         _careless("homeless", space, 200, state=in_mongodb("elsewhere")),
         _careless("lacking", space, 200, key="no-such-key"),
     )
+    s3 = {"endpoint": f"http://echo.{space.name}.svc", "bucket": "none", "credentialsSecretRef": {"name": "bucket"}}
+    source = {"mongodb": {"uriSecretRef": {"name": "elsewhere", "key": "uri"}}}
+    age = {"recipients": [_RECIPIENT], "identitySecretRef": {"name": "age", "key": "identity"}}
+    space.apply(
+        policy("bucket", "none", storage={"s3": s3}),
+        policy("nowhere", source=source),
+        policy("locked", "none", encryption=age),
+        *(backup(f"of-{name}", name) for name in _FAILING),
+    )
+    for name in _FAILING:
+        until_phase(space, "backup", f"of-{name}", "Failed", seconds=240)
     space.ready("answered", "refused")
     space.until_reason("homeless", "StateUnavailable", seconds=120)
     space.until_reason("lacking", "SecretMissing")
@@ -164,8 +194,8 @@ def _objects(space: Space) -> Iterator[tuple[str, str]]:
 
 
 def _pods(space: Space) -> list[str]:
-    """Those that run; one whose Secret lacks a key never begins."""
-    return space.kubectl("get", "pods", "--field-selector=status.phase=Running", "--output=name").split()
+    """Those that run or have run; one whose Secret lacks a key never begins."""
+    return space.kubectl("get", "pods", "--field-selector=status.phase!=Pending", "--output=name").split()
 
 
 def _documents(space: Space) -> Iterator[tuple[str, str]]:

@@ -9,6 +9,7 @@ import pytest
 from cluster import audit
 from cluster.bare import Bare
 from cluster.installation import Installation
+from e2e.support.backups import backup, own_database, policy, until_phase
 from e2e.support.manifests import agent, mongodb
 from e2e.support.space import Space
 from e2e.support.waiting import until
@@ -81,10 +82,11 @@ def test_every_right_is_used_and_none_is_missing(space: Space, began: str) -> No
     provider = space.cluster.cluster
     if not isinstance(provider, Bare):
         pytest.skip(f"the cluster's provider {provider.name} keeps no audit log")
-    held = every_right.held(space.cluster.kubectl)
+    held = every_right.held(space.cluster.kubectl) | every_right.AFTER_JOBS
 
     every_right.use(space.kubectl, agent, mongodb())
     _replace_a_config(space)
+    _delete_backups(space)
 
     log = provider.plane.audit_log
     assert audit.unused(held, audit.read(log)) == set()
@@ -102,3 +104,16 @@ def _replace_a_config(space: Space) -> None:
     until(
         "one config", lambda: every_right.configs(space.kubectl, "replaced"), lambda names: len(names) == 1, seconds=60
     )
+
+
+def _delete_backups(space: Space) -> None:
+    """A Backup that is deleted goes with its files; with its policy go all."""
+    with own_database(space) as database:
+        database["notes"].insert_one({"text": "hello"})
+        space.apply(policy("deleting", database.name, deletionPolicy="Delete"))
+        space.apply(backup("one", "deleting"), backup("two", "deleting"))
+        for name in ("one", "two"):
+            until_phase(space, "backup", name, "Completed", seconds=240)
+        space.kubectl("delete", "backup/one", "--timeout=120s")
+        space.kubectl("delete", "backuppolicy/deleting", "--timeout=120s")
+        until("no Backup", lambda: space.get("backup", "two"), lambda found: not found, seconds=30)

@@ -48,7 +48,7 @@ _NO_CALL = {
     Right("coordination.k8s.io", "leases", "delete"),
 }
 """What the API server may ask for beside the call itself: to own, and to grant Jobs their Leases."""
-_AFTER_JOBS = {Right(_OWN, "backups", "patch"), Right(_OWN, "backups", "delete"), Right("batch", "jobs", "delete")}
+AFTER_JOBS = {Right(_OWN, "backups", "patch"), Right(_OWN, "backups", "delete"), Right("batch", "jobs", "delete")}
 """What the operator does when a Job of a backup has ended, which takes a kubelet."""
 _ASKED_BY_PODS = {Right("authentication.k8s.io", "tokenreviews", "create")}
 """What the operator does when a running agent asks it to, with the agent's certificate."""
@@ -59,7 +59,7 @@ def held(kubectl: Kubectl) -> set[Right]:
     selector = "--selector=app.kubernetes.io/name=apm-operator"
     roles = json.loads(kubectl("get", "roles,clusterroles", "--all-namespaces", selector, "--output=json"))["items"]
     own = [role for role in roles if not role["metadata"]["name"].endswith(_OTHERS)]
-    return audit.rights(own) - _NO_CALL - _ASKED_BY_PODS - _AFTER_JOBS
+    return audit.rights(own) - _NO_CALL - _ASKED_BY_PODS - AFTER_JOBS
 
 
 def use(kubectl: Kubectl, agent: Callable[..., dict[str, Any]], state: dict[str, Any]) -> None:
