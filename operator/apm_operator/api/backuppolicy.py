@@ -30,7 +30,10 @@ class BackupSource(SpecModel):
     excluded: tuple[Namespace, ...] = Field(default=(), max_length=64, description="Collections that are left out.")
     oplog: bool = Field(
         default=False,
-        description="Take in what is written meanwhile, so that all is of one moment. Needs a replica set.",
+        description=(
+            "Take in what is written meanwhile, so that all is of one moment. Needs a replica set; only mongorestore "
+            "itself can apply it, not a Restore."
+        ),
     )
     read_preference: Literal["primary", "primaryPreferred", "secondary", "secondaryPreferred", "nearest"] = Field(
         default="secondaryPreferred", description="Which members of a replica set are read."
