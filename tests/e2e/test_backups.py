@@ -1,20 +1,23 @@
 """Backups are made on their schedule whatever the operator does, wait for each other, and outlive a lost pod."""
 
 import json
+import os
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from pymongo.database import Database
+from pyrage import x25519
 
 from e2e.support.backups import backup, own_database, policy, restore, until_phase
-from e2e.support.manifests import MONGODB_SECRET
+from e2e.support.manifests import MONGODB_SECRET, secret
 from e2e.support.operator import Operator
 from e2e.support.space import Space
 from e2e.support.waiting import until
 
 _DOCUMENTS = 2000
+_MEBIBYTES = int(os.environ.get("APM_E2E_MEBIBYTES") or ("2048" if os.environ.get("APM_SOAK") else "64"))
 
 
 @pytest.fixture
@@ -124,6 +127,34 @@ def test_what_is_deleted_goes_with_its_files_where_the_policy_says_so(space: Spa
     assert until_phase(space, "restore", "of-second", "Completed")["documents"] == _DOCUMENTS
     space.kubectl("delete", "backuppolicy/nightly", "--timeout=120s")
     until("no Backup", lambda: space.get("backup", "second"), lambda found: not found, seconds=30)
+
+
+def test_an_encrypted_backup_comes_back_with_its_key(space: Space, database: Database) -> None:
+    identity = x25519.Identity.generate()
+    encryption = {
+        "recipients": [str(identity.to_public())],
+        "identitySecretRef": {"name": "age", "key": "identity"},
+    }
+    space.apply(secret("age", identity=str(identity)), policy("nightly", database.name, encryption=encryption))
+    space.apply(backup("locked", "nightly"))
+    assert until_phase(space, "backup", "locked", "Completed")["verified"] == "True"
+    database.client.drop_database(database.name)
+    space.apply(restore("open", "locked"))
+    assert until_phase(space, "restore", "open", "Completed")["documents"] == _DOCUMENTS
+
+
+@pytest.mark.timeout(1800)
+def test_a_large_database_needs_no_more_memory_than_the_job_has(space: Space, database: Database) -> None:
+    for number in range(_MEBIBYTES):
+        database["large"].insert_one({"_id": number, "value": os.urandom(1 << 20)})
+    space.apply(policy("nightly", database.name), backup("large", "nightly"))
+    status = until_phase(space, "backup", "large", "Completed", seconds=900)
+    assert status["verified"] == "True"
+    assert status["size"] > _MEBIBYTES << 20
+    limit = space.get("job", "large")["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]["memory"]
+    assert limit == "256Mi"
+    began, ended = (datetime.fromisoformat(status[name]) for name in ("started", "finished"))
+    print(f"{status['size'] >> 20} MiB in {(ended - began).total_seconds():.0f} s")  # noqa: T201
 
 
 def _by_location(space: Space, database: Database, name: str) -> dict[str, Any]:
