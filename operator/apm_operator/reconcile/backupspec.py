@@ -154,24 +154,17 @@ def location(storage: Storage, claim: str, below: str) -> dict[str, Any]:
 
 def backup_job(spec: BackupPolicySpec, policy: Key, leases: tuple[str, ...]) -> BackupJob:
     """What a run of the schedule is told."""
-    apart = spec.verification.schedule is not None
+    apart, source = spec.verification.schedule is not None, spec.source
     return BackupJob(
         **_common(spec, policy, leases),
-        source=told_mongo(spec.source.mongodb),
-        scope=_scope(spec, policy),
-        oplog=spec.source.oplog,
-        read_preference=spec.source.read_preference,
+        source=told_mongo(source.mongodb),
+        scope=Scope(databases=source.databases, namespaces=source.namespaces, excluded=source.excluded),
+        oplog=source.oplog,
+        read_preference=source.read_preference,
         restore_test=None if apart else restore_test(spec, policy),
         tested=spec.verification.restore_test,
         retention=Retention(days=spec.retention.days, minimum=spec.retention.minimum),
     )
-
-
-def _scope(spec: BackupPolicySpec, policy: Key) -> Scope:
-    """Scratch databases that a killed test has left are no data; an oplog is of the whole server or not at all."""
-    source = spec.source
-    scratch = () if source.oplog else (f"{_scratch(policy)}_*.*",)
-    return Scope(databases=source.databases, namespaces=source.namespaces, excluded=(*source.excluded, *scratch))
 
 
 def _scratch(policy: Key) -> str:

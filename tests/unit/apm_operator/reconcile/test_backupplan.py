@@ -245,7 +245,7 @@ def test_what_a_killed_test_has_left_is_not_dumped():
     assert run.restore_test is not None
     selection = Selection(run.scope)
     assert Collection(f"{run.restore_test.scratch}_0", "threads") not in selection
-    assert Collection("apm_test_other_0", "threads") in selection
+    assert Collection("shop", "threads") in selection
 
 
 def test_an_oplog_is_of_the_whole_server():
