@@ -93,7 +93,7 @@ class Operator:
         self._tokens = TokenReviewServer(kube, settings.operator_namespace, operator_secret(settings.name))
         self._monitor: WatchMonitor | None = None
         events = Events(kube, settings.identity)
-        looks = Looks(self._secrets, self._services, self._api_server)
+        looks = Looks(self._secrets, self._services, self._api_server, settings.operator_namespace)
         self._controller = Controller(
             kube,
             self._cache,

@@ -109,11 +109,11 @@ def with_unread_secrets(verdict: Verdict, names: Iterable[str]) -> Verdict:
 
 
 def at_home(key: Key) -> Verdict:
-    """An agent in the operator's own namespace, whose pods could mount the keys of the authority by a Secret's name."""
+    """What lies in the operator's own namespace: its pods could mount the authority's keys by a Secret's name."""
     return Verdict.stalled(
         c.NAMESPACE_NOT_ALLOWED,
-        f"No agents run in {key.namespace}, the operator's own namespace, since the keys that sign all agents' "
-        f"certificates lie there: make {key.name} in another namespace, and delete this one.",
+        f"No agents and no backups run in {key.namespace}, the operator's own namespace, since the keys that sign "
+        f"all agents' certificates lie there: make {key.name} in another namespace, and delete this one.",
     )
 
 

@@ -126,11 +126,16 @@ class Around:
 
 @dataclass(frozen=True, slots=True)
 class Looks:
-    """Finds out where what Jobs connect to is."""
+    """Finds out where what Jobs connect to is.
+
+    Attributes:
+        home: namespace of the operator, where no Jobs are made.
+    """
 
     secrets: Secrets
     services: Services
     api_server: ApiServer
+    home: str = ""
 
     async def look(
         self,
@@ -143,8 +148,11 @@ class Looks:
         """The present state; the first of the servers is the one that is locked.
 
         Raises:
+            InvalidSpec: it is in the operator's own namespace, whose Secrets no pod of a user's may mount.
             ApiError: something could not be read for a reason that may pass.
         """
+        if key.namespace == self.home:
+            raise InvalidSpec(assess.at_home(key).message)
         servers = tuple(servers)
         uses = frozenset(SecretUse(each.name, each.key, live=True) for each in mounted)
         self.secrets.keep(key, uses)

@@ -29,8 +29,9 @@ SPEC = {"source": {"mongodb": MONGODB}, "storage": {"persistentVolumeClaim": {"s
 class Vault:
     """The reconcilers of backups with their cache over a fake API."""
 
-    def __init__(self, now: str = "2026-05-01T12:00") -> None:
+    def __init__(self, now: str = "2026-05-01T12:00", *, home: str = "apm-system") -> None:
         self.kube = FakeKube()
+        self.home = home
         self.at(now)
         self.woken: list[Key] = []
         uri = base64.b64encode(b"mongodb://u:geheim@10.1.2.3:27017/").decode()
@@ -53,7 +54,7 @@ class Vault:
             if found["kind"] in BY_KIND:
                 self.cache.observe(json.loads(json.dumps(found)), deleted=False)
         told = ToldApiServer(cidrs=("10.0.0.1/32",))
-        looks = Looks(Secrets(kube), Services(kube), ApiServer(kube, told))
+        looks = Looks(Secrets(kube), Services(kube), ApiServer(kube, told), self.home)
         self.reconcilers = backups.reconcilers(
             Settings(backup_image="registry.example/backup:1"),
             kube,

@@ -188,3 +188,14 @@ async def test_what_is_gone_from_the_storage_goes_as_a_resource(vault):
     assert not vault.get("Backup", "one")
     assert vault.get("Backup", "two")
     assert vault.status()["store"] == {"backups": 1, "verified": 1, "size": 1}
+
+
+async def test_no_job_is_made_where_it_could_mount_the_operators_own_secrets():
+    vault = Vault(home="shop")
+    vault.policy()
+    vault.write("Backup", "by-hand", {"policyRef": {"name": "nightly"}})
+    vault.write("Restore", "back", {"from": {"backupRef": {"name": "by-hand"}}})
+    for kind, name in (("BackupPolicy", "nightly"), ("Backup", "by-hand"), ("Restore", "back")):
+        await vault.reconcile(kind, name)
+    assert "operator's own namespace" in vault.status()["conditions"][0]["message"]
+    assert set(vault.kube.kinds()) <= {"BackupPolicy", "Backup", "Restore", "Secret", "Event"}
