@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from cluster.errors import ClusterError
 from cluster.progress import wait_until
 from cluster.settings import REPOSITORY
 
@@ -24,6 +25,27 @@ def install(plane: ControlPlane) -> None:
     """
     plane.kubectl("apply", "--server-side", f"--filename={FOLDER}")
     wait_until("serving the CRDs", lambda: _established(plane), seconds=30)
+
+
+def wait_until_listed(plane: ControlPlane) -> None:
+    """Wait until resources of all kinds can be listed, which is some time after the definitions are established.
+
+    A definition that is deleted before stays for minutes: the API server can't list what goes with it, and tries
+    again after longer and longer pauses.
+
+    Raises:
+        ClusterError: it does not within 60 s.
+    """
+    wait_until("listing the CRDs' resources", lambda: _listed(plane), seconds=60)
+
+
+def _listed(plane: ControlPlane) -> bool:
+    plurals = [file.stem.partition("_")[2] for file in sorted(FOLDER.glob("*.yaml"))]
+    try:
+        plane.kubectl("get", ",".join(plurals), "--all-namespaces")
+    except ClusterError:
+        return False
+    return True
 
 
 def _established(plane: ControlPlane) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 import yaml
 
-from cluster import gobuild
+from cluster import crds, gobuild
 from cluster.controlplane import ControlPlane
 from cluster.errors import ClusterError
 from cluster.instances import control_plane as start_control_plane
@@ -55,6 +55,7 @@ def test_definitions_come_with_the_chart_and_stay_when_it_goes():
         assert plane.kubectl("get", DEFINITION, "--output=name")
         assert_gone(plane, "deployment/apm-operator", "--namespace=apm-system")
         helm("install", "apm", str(CHART), "--namespace", "apm-system", "--set", "crds.keep=false")
+        crds.wait_until_listed(plane)
         helm("uninstall", "apm", "--namespace", "apm-system", "--wait")
         assert_gone(plane, DEFINITION)
 
@@ -83,8 +84,7 @@ def test_rights_of_an_operator_of_the_whole_cluster(control_plane, release, name
     assert not may("list", "", "secrets", namespace)
     assert not may("patch", GROUP, "agentdeployments", "default")
     assert not may("create", "", "pods", "default")
-    assert not may("update", LEASES, "leases", "default", name=f"{home}-apm-operator")
-    assert not may("update", LEASES, "leases", home, name="another")
+    assert not may("list", LEASES, "leases", "default")
 
 
 def test_rights_of_an_operator_of_one_namespace(control_plane, release, namespace):
@@ -94,7 +94,10 @@ def test_rights_of_an_operator_of_one_namespace(control_plane, release, namespac
     may = rights(control_plane, home)
     assert may("create", "apps", "deployments", namespace)
     assert may("get", "", "secrets", namespace)
+    assert may("update", LEASES, "leases", home, name=f"{home}-apm-operator")
+    assert not may("update", LEASES, "leases", home, name="another")
     for other in ("default", home):
+        assert not may("create", LEASES, "leases", other, name="another")
         assert not may("create", "apps", "deployments", other)
         assert not may("list", GROUP, "agentdeployments", other)
         assert not may("get", "", "secrets", other)
