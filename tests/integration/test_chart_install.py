@@ -97,7 +97,7 @@ def test_rights_of_an_operator_of_one_namespace(control_plane, release, namespac
     assert may("update", LEASES, "leases", home, name=f"{home}-apm-operator")
     assert not may("update", LEASES, "leases", home, name="another")
     for other in ("default", home):
-        assert not may("create", LEASES, "leases", other, name="another")
+        assert not may("patch", LEASES, "leases", other, name="another")
         assert not may("create", "apps", "deployments", other)
         assert not may("list", GROUP, "agentdeployments", other)
         assert not may("get", "", "secrets", other)
