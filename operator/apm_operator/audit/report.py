@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from apm_operator import times
 from apm_operator.audit import reach
 from apm_operator.audit.accepted import accepted
 from apm_operator.audit.baseline import CHECKS, Certificate, Subject
@@ -94,7 +95,7 @@ def as_json(reports: Iterable[AgentReport], now: float) -> dict[str, Any]:
 
 def when(seconds: float) -> str:
     """A time as text (RFC 3339)."""
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return times.written(datetime.fromtimestamp(seconds, UTC))
 
 
 def _plain(each: AgentReport) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from apm_operator import conditions as c
+from apm_operator import times
 from apm_operator.api.agentdeployment import AgentDeployment
 from apm_operator.conditions import Aspect, Verdict
 from apm_operator.errors import ApiError, Forbidden, Invalid, InvalidSpec, NamespaceTerminating, NotFound
@@ -271,7 +272,7 @@ class Reconciler:
         if agent is None:  # it was deleted during this pass
             return 0
         before = agent.status
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = times.written(datetime.now(UTC))
         changed = status.patch(before, status.wanted(entry, made, verdict, now, aspects))
         if not changed:
             return 0

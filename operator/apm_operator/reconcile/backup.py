@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from apm_operator import conditions as c
+from apm_operator import times
 from apm_operator.errors import ApiError, Conflict, Forbidden, Invalid, InvalidSpec, NamespaceTerminating, NotFound
 from apm_operator.kinds import CRON_JOBS, JOBS
 from apm_operator.reconcile import assess, backupstatus, leases
@@ -97,7 +98,7 @@ class BackupReconciler:
         names = self.plans.leases(policy)
         told = await leases.progress(self.kube, key.namespace, names, frozenset(pods)) if runs else None
         status = backupstatus.running(record.status, job, told, started=runs, generation=record.generation, now=now)
-        status["started"] = status.get("started") or _time(now)
+        status["started"] = status.get("started") or times.written(now)
         if (wrong := trouble(job, pods.values())) is not None:
             status = backupstatus.waiting(status, *wrong, generation=record.generation, now=now)
         status |= self._place(policy)
@@ -201,7 +202,3 @@ def _record(entry: Entry) -> AgentRecord:
 
 def _pods(owner: Entry | None, job: str) -> dict[str, RunPod]:
     return {} if owner is None else {name: pod for name, pod in owner.runs.items() if pod.job == job}
-
-
-def _time(value: datetime) -> str:
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from apm_operator import conditions as c
+from apm_operator import times
 from apm_operator.conditions import Verdict, conditions
 from apm_operator.errors import ApiError, Conflict, Forbidden, Invalid, InvalidSpec, NamespaceTerminating, NotFound
 from apm_operator.kinds import ADOPTED, BACKUPS, CLAIMS, CRON_JOBS, FIELD_MANAGER, JOBS, MANAGED_BY_LABEL, POLICY_LABEL
@@ -185,7 +186,8 @@ class PolicyReconciler:
         name = run_name(plan.cron_job, review.newest_missed)
         made = await self._backup(key, name)
         slots = f"{review.missed} scheduled runs" if review.missed > 1 else "A scheduled run"
-        message = f"{slots} did not take place, the last at {_time(review.newest_missed)}: {name} makes up for it."
+        last = times.written(review.newest_missed)
+        message = f"{slots} did not take place, the last at {last}: {name} makes up for it."
         _log.warning(message)
         await self.events.tell(key, record.uid, c.RUN_MISSED, message)
         return review, made
@@ -240,7 +242,11 @@ class PolicyReconciler:
         before = record.status
         aspects = () if runs is None else (policystatus.verified(before, runs),)
         told = conditions(
-            verdict, aspects, generation=record.generation, now=_time(now), before=before.get("conditions") or ()
+            verdict,
+            aspects,
+            generation=record.generation,
+            now=times.written(now),
+            before=before.get("conditions") or (),
         )
         kept = {name: value for name, value in before.items() if name != "nextScheduleTime" or runs is None}
         return await self.teller.tell(
@@ -270,12 +276,12 @@ def _due(record: AgentRecord, plan: PolicyPlan, now: datetime) -> datetime:
 def _schedule(before: Mapping[str, Any], review: Review | None) -> dict[str, Any]:
     if review is None:
         return {}
-    status: dict[str, Any] = {"nextScheduleTime": _time(review.next)}
+    status: dict[str, Any] = {"nextScheduleTime": times.written(review.next)}
     if review.last is not None:
-        status["lastScheduleTime"] = max(_time(review.last), str(before.get("lastScheduleTime") or ""))
+        status["lastScheduleTime"] = max(times.written(review.last), str(before.get("lastScheduleTime") or ""))
     if review.newest_missed is not None:
         count = int((before.get("missed") or {}).get("count") or 0)
-        status["missed"] = {"count": count + review.missed, "last": _time(review.newest_missed)}
+        status["missed"] = {"count": count + review.missed, "last": times.written(review.newest_missed)}
     return status
 
 
@@ -292,7 +298,3 @@ def _again(plan: PolicyPlan, review: Review | None, now: datetime) -> float | No
     if review is None:
         return None
     return max(1.0, (review.next - now).total_seconds() + plan.deadline + 61.0)
-
-
-def _time(value: datetime) -> str:
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from apm_operator import conditions as c
+from apm_operator import times
 from apm_operator.conditions import Aspect, Verdict, conditions
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def ended(
     report = end.report
     facts = report.backup if report is not None else None
     test = _newest(report.tests, facts.name) if report is not None and facts is not None else None
-    finished = time(now) if job is None or not job.finished else job.finished
+    finished = times.written(now) if job is None or not job.finished else job.finished
     status: Status = {
         **before,
         "phase": "Completed" if end.succeeded else "Failed",
@@ -94,15 +95,15 @@ def ended(
     if facts is not None:
         status |= {
             "name": facts.name,
-            "started": time(facts.started),
-            "finished": time(facts.finished),
+            "started": times.written(facts.started),
+            "finished": times.written(facts.finished),
             "size": facts.size,
             "documents": facts.documents,
             "collections": facts.collections,
             "sha256": facts.sha256,
         }
         if end.succeeded:
-            status["expires"] = time(facts.started + timedelta(days=days))
+            status["expires"] = times.written(facts.started + timedelta(days=days))
     verified = _verified(test, succeeded=end.succeeded, tested=tested)
     status |= {"verified": verified, "verifiedTime": _when(verified, test, finished)}
     aspects = (_verdict_of(verified, test, end),)
@@ -113,7 +114,7 @@ def ended(
 
 def retested(before: Mapping[str, Any], test: TestFacts, *, generation: int, now: datetime) -> Status:
     """A later verification of a backup that was completed; what is older than the last one says nothing new."""
-    at = time(test.at)
+    at = times.written(test.at)
     if at <= str(before.get("verifiedTime") or ""):
         return dict(before)
     truth: c.Truth = "True" if test.good else "False"
@@ -122,7 +123,9 @@ def retested(before: Mapping[str, Any], test: TestFacts, *, generation: int, now
     aspect = Aspect(c.VERIFIED, truth, c.VERIFIED if test.good else test.reason or c.NOT_VERIFIED, _of_test(test))
     old = before.get("conditions") or ()
     kept = [dict(each) for each in old if each["type"] != c.VERIFIED]
-    made = conditions(Verdict("True", c.COMPLETED, ""), (aspect,), generation=generation, now=time(now), before=old)
+    made = conditions(
+        Verdict("True", c.COMPLETED, ""), (aspect,), generation=generation, now=times.written(now), before=old
+    )
     return {
         **before,
         "verified": truth,
@@ -148,7 +151,7 @@ def _verified(test: TestFacts | None, *, succeeded: bool, tested: bool) -> c.Tru
 def _when(verified: c.Truth, test: TestFacts | None, finished: str) -> str | None:
     if verified == "Unknown":
         return None
-    return time(test.at) if test is not None else finished
+    return times.written(test.at) if test is not None else finished
 
 
 def _verdict_of(verified: c.Truth, test: TestFacts | None, end: Ending) -> Aspect:
@@ -179,13 +182,8 @@ def _conditions(
     before: Mapping[str, Any], verdict: Verdict, aspects: Iterable[Aspect], generation: int, now: datetime
 ) -> list[dict[str, Any]]:
     old = before.get("conditions") or ()
-    return conditions(verdict, aspects, generation=generation, now=time(now), before=old)
+    return conditions(verdict, aspects, generation=generation, now=times.written(now), before=old)
 
 
 def _clean(status: Status) -> Status:
     return {name: value for name, value in status.items() if value not in ("", None)}
-
-
-def time(value: datetime) -> str:
-    """A time as statuses have it."""
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from apm_operator import conditions as c
+from apm_operator import times
 from apm_operator.conditions import Aspect
 from apm_operator.reconcile.ending import ending
 
@@ -83,7 +84,7 @@ def facts(before: Mapping[str, Any], runs: Runs) -> dict[str, Any]:
             "backups": store.backups,
             "verified": store.verified,
             "size": store.size,
-            **({"oldest": _time(store.oldest)} if store.oldest is not None else {}),
+            **({"oldest": times.written(store.oldest)} if store.oldest is not None else {}),
         }
     return {name: value for name, value in status.items() if value not in ("", None)}
 
@@ -114,7 +115,7 @@ def pruned(runs: Runs, before: Mapping[str, Any], days: int, now: datetime) -> f
     gone = {name for name in runs.completed if name in runs.removed}
     oldest = str((before.get("store") or {}).get("oldest") or "")
     for name, status in runs.completed.items():
-        expired = str(status.get("expires") or "9") < _time(now)
+        expired = str(status.get("expires") or "9") < times.written(now)
         if expired and oldest and str(status.get("started") or "9") < oldest:
             gone.add(name)
     for name, status in runs.failed.items():
@@ -139,7 +140,3 @@ def _seconds(status: Mapping[str, Any]) -> float | None:
     except (KeyError, ValueError):
         return None
     return (ended - began).total_seconds()
-
-
-def _time(value: datetime) -> str:
-    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from apm_operator import conditions as c
+from apm_operator import times
 from apm_operator.conditions import Verdict, conditions
 from apm_operator.errors import Conflict, InvalidSpec, NotFound
 from apm_operator.kinds import BACKUPS, BY_KIND, FIELD_MANAGER, FINALIZER, JOBS
 from apm_operator.manifests.agent import canonical, digest
-from apm_operator.reconcile import backupstatus
 from apm_operator.reconcile.agentdeployment import Outcome
 from apm_operator.reconcile.ending import Ending, ending
 
@@ -152,7 +152,7 @@ class Removal:
         made = conditions(
             verdict,
             generation=record.generation,
-            now=backupstatus.time(self.clock()),
+            now=times.written(self.clock()),
             before=before.get("conditions") or (),
         )
         await self.teller.tell(key, entry, {**before, "conditions": made})

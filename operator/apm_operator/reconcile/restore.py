@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from apm_operator import conditions as c
+from apm_operator import times
 from apm_operator.conditions import Verdict, conditions
 from apm_operator.errors import ApiError, Conflict, Forbidden, Invalid, InvalidSpec, NamespaceTerminating, NotFound
 from apm_operator.kinds import JOBS
 from apm_operator.reconcile import assess, leases
 from apm_operator.reconcile.agentdeployment import Outcome
 from apm_operator.reconcile.apply import NameTaken, apply
-from apm_operator.reconcile.backupstatus import TERMINAL, time
+from apm_operator.reconcile.backupstatus import TERMINAL
 from apm_operator.reconcile.ending import Ending, ending, started, trouble
 from apm_operator.reconcile.restoreplan import SourceMissing
 
@@ -140,7 +141,7 @@ class RestoreReconciler:
             if not any(owner["uid"] == uid for owner in answer["metadata"].get("ownerReferences") or ()):
                 raise NameTaken(JOBS.kind, key.name) from None
         self.cache.observe({**answer, "kind": JOBS.kind}, deleted=False)
-        status = {"phase": "Waiting", "started": time(self.clock()), "backup": plan.stored}
+        status = {"phase": "Waiting", "started": times.written(self.clock()), "backup": plan.stored}
         verdict = Verdict.moving(c.PENDING, "The Job has been made; its pod starts.")
         return await self._say(key, entry, verdict, status, again=_PROGRESS_SECONDS)
 
@@ -168,7 +169,7 @@ class RestoreReconciler:
         report = end.report.restore if end.report is not None else None
         status: dict[str, Any] = {
             "phase": "Completed" if end.succeeded else "Failed",
-            "finished": (job.finished if job is not None else "") or time(self.clock()),
+            "finished": (job.finished if job is not None else "") or times.written(self.clock()),
             "progress": None,
             "pausedAgents": None,
         }
@@ -199,7 +200,10 @@ class RestoreReconciler:
         record = _record(entry)
         before = record.status
         made = conditions(
-            verdict, generation=record.generation, now=time(self.clock()), before=before.get("conditions") or ()
+            verdict,
+            generation=record.generation,
+            now=times.written(self.clock()),
+            before=before.get("conditions") or (),
         )
         wanted = {**before, **(status or {}), "conditions": made, "observedGeneration": record.generation}
         writes = await self.teller.tell(key, entry, {name: each for name, each in wanted.items() if each is not None})

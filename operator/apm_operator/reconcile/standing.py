@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from apm_operator import conditions as c
+from apm_operator import times
 from apm_operator.conditions import Aspect, Verdict
 from apm_operator.pki.certificates import Leaf
 from apm_operator.pki.holding import renewal
@@ -86,4 +87,4 @@ def _aspect(truth: c.Truth, reason: str, message: str) -> Aspect:
 
 
 def _time(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return times.written(datetime.fromtimestamp(seconds, UTC))
