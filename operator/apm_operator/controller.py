@@ -14,8 +14,8 @@ import structlog
 from apm_operator import conditions, metrics
 from apm_operator.errors import ApiError, LeadershipLost, Rewound
 from apm_operator.kinds import AGENTS, OWNERS, SELECTOR, WATCHED, Resource
-from apm_operator.reconcile.agentdeployment import Outcome
 from apm_operator.reconcile.cache import key_of
+from apm_operator.reconcile.outcome import Outcome
 
 if TYPE_CHECKING:
     from apm_operator.kube import Kube

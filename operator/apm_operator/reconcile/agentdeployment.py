@@ -24,6 +24,7 @@ from apm_operator.kinds import AGENTS
 from apm_operator.manifests import certificate
 from apm_operator.reconcile import assess, plan, status
 from apm_operator.reconcile.apply import NameTaken, OwnerLeaving, apply, prune
+from apm_operator.reconcile.outcome import Outcome, guarded
 from apm_operator.reconcile.prober import Proof
 from apm_operator.reconcile.standing import unneeded
 
@@ -48,24 +49,6 @@ _LONG_SPEC = 32_768
 renew."""
 
 _log = structlog.stdlib.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a pass ended.
-
-    Attributes:
-        result: `unchanged`, `changed`, `retry`, `invalid`, `gone`; a label of the metric.
-        again: seconds after which another pass is due although nothing happens; None: at the resync.
-        failed: the pass is to be tried again with backoff, no sooner than `at_least` seconds from now.
-        untold: the status, which says no more than that work goes on, waits until no other agent does.
-    """
-
-    result: str
-    again: float | None = None
-    failed: bool = False
-    at_least: float = 0.0
-    untold: bool = False
 
 
 @dataclass(slots=True)
@@ -105,18 +88,7 @@ class Reconciler:
                 self.neighbours.release(key)
                 self.certificates.release(key)
             return Outcome("gone")
-        try:
-            return await self._pass(key, entry, failures)
-        except (NotFound, NamespaceTerminating) as error:
-            # The agent or its namespace is on its way out. Should it not be, the resync finds it again.
-            _log.debug("The agent is going away", error=str(error))
-            return Outcome("gone")
-        except OwnerLeaving as error:
-            _log.info("Waiting for garbage collection", error=str(error))
-            return Outcome("retry", failed=True)
-        except ApiError as error:
-            _log.warning("A pass failed", error=str(error), status=error.status)
-            return Outcome("retry", failed=True, at_least=error.retry_after)
+        return await guarded(self._pass(key, entry, failures))
 
     async def _pass(self, key: Key, entry: Entry, failures: int) -> Outcome:
         if key.namespace == self.home:

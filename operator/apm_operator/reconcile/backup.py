@@ -8,17 +8,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-import structlog
-
 from apm_operator import conditions as c
 from apm_operator import times
-from apm_operator.errors import ApiError, Conflict, Forbidden, Invalid, InvalidSpec, NamespaceTerminating, NotFound
+from apm_operator.errors import Conflict, Forbidden, Invalid, InvalidSpec, NotFound
 from apm_operator.kinds import CRON_JOBS, JOBS
 from apm_operator.reconcile import assess, backupstatus, leases
-from apm_operator.reconcile.agentdeployment import Outcome
 from apm_operator.reconcile.apply import NameTaken
 from apm_operator.reconcile.belonging import policy_of
 from apm_operator.reconcile.ending import Ending, ending, started, trouble
+from apm_operator.reconcile.outcome import Outcome, guarded
 from apm_operator.reconcile.policystatus import Runs
 
 if TYPE_CHECKING:
@@ -32,8 +30,6 @@ if TYPE_CHECKING:
 
 PROGRESS_SECONDS = 2.0
 _WAITING_SECONDS = 60.0
-
-_log = structlog.stdlib.get_logger(__name__)
 
 
 @dataclass(slots=True)
@@ -59,18 +55,11 @@ class BackupReconciler:
         if entry is None or entry.agent is None:
             return Outcome("gone")
         policy = policy_of(key.namespace, json.loads(entry.agent.body)["spec"])
-        try:
-            if entry.agent.deleting:
-                return await self.removal.of_backup(key, entry, policy)
-            if backupstatus.phase(entry.agent.status) in backupstatus.TERMINAL:
-                return await self._after(key, entry, policy)
-            return await self._pass(key, entry, policy)
-        except (NotFound, NamespaceTerminating) as error:
-            _log.debug("The Backup is going away", error=str(error))
-            return Outcome("gone")
-        except ApiError as error:
-            _log.warning("A pass failed", error=str(error), status=error.status)
-            return Outcome("retry", failed=True, at_least=error.retry_after)
+        if entry.agent.deleting:
+            return await guarded(self.removal.of_backup(key, entry, policy))
+        if backupstatus.phase(entry.agent.status) in backupstatus.TERMINAL:
+            return await guarded(self._after(key, entry, policy))
+        return await guarded(self._pass(key, entry, policy))
 
     async def _pass(self, key: Key, entry: Entry, policy: Key) -> Outcome:
         owner = self.cache.get(policy)

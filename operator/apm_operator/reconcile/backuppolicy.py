@@ -17,8 +17,8 @@ from apm_operator.kinds import ADOPTED, BACKUPS, CLAIMS, CRON_JOBS, FIELD_MANAGE
 from apm_operator.manifests.agent import canonical
 from apm_operator.queue import Key
 from apm_operator.reconcile import assess, leases, policystatus
-from apm_operator.reconcile.agentdeployment import Outcome
 from apm_operator.reconcile.apply import NameTaken, OwnerLeaving, apply, prune
+from apm_operator.reconcile.outcome import Outcome, guarded
 from apm_operator.reconcile.policystatus import Runs
 from apm_operator.reconcile.schedule import Review, run_name, slot_of
 
@@ -65,19 +65,9 @@ class PolicyReconciler:
         if entry is None or entry.agent is None:
             self.plans.release(key)
             return Outcome("gone")
-        try:
-            if entry.agent.deleting:
-                return await self.removal.of_policy(key, entry)
-            return await self._pass(key, entry, failures)
-        except (NotFound, NamespaceTerminating) as error:
-            _log.debug("The policy is going away", error=str(error))
-            return Outcome("gone")
-        except OwnerLeaving as error:
-            _log.info("Waiting for garbage collection", error=str(error))
-            return Outcome("retry", failed=True)
-        except ApiError as error:
-            _log.warning("A pass failed", error=str(error), status=error.status)
-            return Outcome("retry", failed=True, at_least=error.retry_after)
+        if entry.agent.deleting:
+            return await guarded(self.removal.of_policy(key, entry))
+        return await guarded(self._pass(key, entry, failures))
 
     async def _pass(self, key: Key, entry: Entry, failures: int) -> Outcome:
         now = self.clock()

@@ -11,8 +11,8 @@ from apm_operator.conditions import Verdict, conditions
 from apm_operator.errors import Conflict, InvalidSpec, NotFound
 from apm_operator.kinds import BACKUPS, BY_KIND, FIELD_MANAGER, FINALIZER, JOBS
 from apm_operator.manifests.agent import canonical, digest
-from apm_operator.reconcile.agentdeployment import Outcome
 from apm_operator.reconcile.ending import Ending, ending
+from apm_operator.reconcile.outcome import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -15,10 +15,10 @@ from apm_operator.conditions import Verdict, conditions
 from apm_operator.errors import ApiError, Conflict, Forbidden, Invalid, InvalidSpec, NamespaceTerminating, NotFound
 from apm_operator.kinds import JOBS
 from apm_operator.reconcile import assess, leases
-from apm_operator.reconcile.agentdeployment import Outcome
 from apm_operator.reconcile.apply import NameTaken, apply
 from apm_operator.reconcile.backupstatus import TERMINAL
 from apm_operator.reconcile.ending import Ending, ending, started, trouble
+from apm_operator.reconcile.outcome import Outcome
 from apm_operator.reconcile.restoreplan import SourceMissing
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from apm_operator import backups
 from apm_operator.kinds import BY_KIND, GROUP, VERSION
 from apm_operator.network import ApiServer as ToldApiServer
 from apm_operator.queue import Key
-from apm_operator.reconcile.agentdeployment import Outcome
 from apm_operator.reconcile.apiserver import ApiServer
 from apm_operator.reconcile.backupplan import Looks
 from apm_operator.reconcile.cache import Cache
 from apm_operator.reconcile.events import Events
+from apm_operator.reconcile.outcome import Outcome
 from apm_operator.reconcile.secrets import Secrets
 from apm_operator.reconcile.services import Services
 from apm_operator.settings import Settings

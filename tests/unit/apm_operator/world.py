@@ -9,13 +9,14 @@ from apm_operator.kinds import AGENTS
 from apm_operator.network import ClusterNetwork
 from apm_operator.pki.issuer import Issuer
 from apm_operator.queue import Key
-from apm_operator.reconcile.agentdeployment import Outcome, Reconciler
+from apm_operator.reconcile.agentdeployment import Reconciler
 from apm_operator.reconcile.apiserver import ApiServer
 from apm_operator.reconcile.cache import Cache
 from apm_operator.reconcile.certificates import Certificates
 from apm_operator.reconcile.certmanager import CertManager
 from apm_operator.reconcile.events import Events
 from apm_operator.reconcile.facts import PodFacts
+from apm_operator.reconcile.outcome import Outcome
 from apm_operator.reconcile.prober import Proof
 from apm_operator.reconcile.secrets import Secrets
 from apm_operator.reconcile.services import Services
