@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import structlog
 
 from agent_runtime.errors import UnavailableError
+from agent_runtime.loops import Loop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from langgraph.checkpoint.base import BaseCheckpointSaver
+    from collections.abc import Awaitable, Callable
 
     from agent_runtime.metrics import Metrics
     from agent_runtime.state.store import Store
@@ -26,9 +25,10 @@ _PATIENCE = 5.0
 class StateLink:
     """Prepares the store once it answers, and then watches it. Neither start nor liveness waits for it."""
 
-    def __init__(self, store: Store, on_ready: Callable[[BaseCheckpointSaver[Any]], None], metrics: Metrics) -> None:
+    def __init__(self, store: Store, prepare: Callable[[], Awaitable[None]], metrics: Metrics) -> None:
+        """`prepare` is called until it raises no UnavailableError."""
         self._store = store
-        self._on_ready = on_ready
+        self._prepare = prepare
         self._metrics = metrics
         self._prepared = False
         self.problem: str | None = "not connected yet"
@@ -36,8 +36,10 @@ class StateLink:
 
     async def watch(self) -> None:
         """Runs until cancelled."""
+        loop = Loop("state link")
         while True:
-            await self.look()
+            async with loop.turn():
+                await self.look()
             await asyncio.sleep(_INTERVAL)
 
     async def look(self) -> None:
@@ -59,5 +61,5 @@ class StateLink:
         if self._prepared:
             await self._store.ping()
             return
-        self._on_ready(await self._store.prepare())
+        await self._prepare()
         self._prepared = True

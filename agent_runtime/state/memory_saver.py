@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +62,33 @@ class MemorySaver(InMemorySaver):
     def delete_thread(self, thread_id: str) -> None:
         super().delete_thread(thread_id)
         self.size -= self._sizes.pop(thread_id, 0)
+
+    async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
+        gone = set(run_ids)
+        for thread_id, namespaces in self.storage.items():
+            for namespace, found in namespaces.items():
+                written = [key for key, one in found.items() if self.serde.loads_typed(one[1]).get("run_id") in gone]
+                for key in written:
+                    kept, told, _ = found.pop(key)
+                    writes = self.writes.pop((thread_id, namespace, key), {})
+                    parts = [kept, told, *(value for _, _, value, _ in writes.values())]
+                    self._sizes[thread_id] -= (size := sum(map(_size, parts)))
+                    self.size -= size
+
+    async def acopy_thread(self, source_thread_id: str, target_thread_id: str) -> None:
+        for namespace, found in self.storage.get(source_thread_id, {}).items():
+            self.storage[target_thread_id][namespace] = dict(found)
+        for kept in (self.blobs, self.writes):
+            of_source = [(key, value) for key, value in kept.items() if key[0] == source_thread_id]
+            kept.update({(target_thread_id, *key[1:]): copy.copy(value) for key, value in of_source})
+        self._grow(target_thread_id, self.size_of(source_thread_id))
+
+    async def aprune(self, thread_ids: Sequence[str], *, strategy: str = "keep_latest") -> None:
+        for thread_id in thread_ids:
+            if strategy == "keep_latest":
+                self.forget_history(thread_id)
+            else:
+                self.delete_thread(thread_id)
 
     def forget_history(self, thread_id: str) -> None:
         """Keeps of a thread the newest checkpoint, and those of its sub-graphs that are under way."""

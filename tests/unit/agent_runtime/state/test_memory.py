@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import tracemalloc
 from typing import Any
 
 import pytest
 from langgraph_sdk.errors import InternalServerError
 
+from agent_runtime.state.memory import MemoryStore
+from agent_runtime.state.records import Thread
+from agent_runtime.state.room import Room
 from fakes.agents import CHAT, ECHO, RunningAgent, last_text, person, running
 
 ECHOING = {"models": [ECHO], "workflow": CHAT}
@@ -101,3 +106,17 @@ async def test_who_asks_for_a_result_that_was_forgotten_is_told():
             await it.client.runs.wait(None, "agent", input=person("y" * 10_000), on_completion="keep")
         answer = await it.client.http.client.get(f"/threads/{thread}/runs/{run['run_id']}/join")
     assert answer.status_code == 404
+
+
+async def test_what_json_says_in_few_bytes_counts_as_much_as_it_takes():
+    store, room = MemoryStore(Room(size=8 << 20)), 8 << 20
+    tracemalloc.start()
+    try:
+        for number in range(30):
+            lists = json.loads("[" + ",".join(["[]"] * 50_000) + "]")
+            await store.add_thread(Thread(f"t{number}", metadata={"lists": lists}))
+            del lists
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert room / 4 < kept < room * 1.25

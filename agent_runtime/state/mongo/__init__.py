@@ -1,0 +1,1 @@
+"""What is kept in MongoDB, one module per collection."""
