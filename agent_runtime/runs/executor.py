@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +12,17 @@ from langgraph.errors import GraphDrained, GraphRecursionError
 from langgraph.types import Command
 
 from agent_runtime import outbound
-from agent_runtime.errors import AgentError, UnavailableError
+from agent_runtime.errors import AgentError, FencedError, NotFoundError, UnavailableError
 from agent_runtime.logs import node_of
 from agent_runtime.outbound import Baggage
+from agent_runtime.resilience.subject import Subject, subject
 from agent_runtime.runs.encode import dumps
+from agent_runtime.runs.parts import parts
 from agent_runtime.runs.request import RunRequest
 from agent_runtime.runs.stream import Translator
 from agent_runtime.spec.expression import ExpressionError
 from agent_runtime.state.records import shown
+from agent_runtime.tracing import spans
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,16 +30,13 @@ if TYPE_CHECKING:
     from langchain_core.runnables import RunnableConfig
     from langgraph.graph.state import CompiledStateGraph
     from langgraph.runtime import RunControl
-    from langgraph.types import StateSnapshot
+    from langgraph.types import Interrupt, StateSnapshot
 
     from agent_runtime.metrics import Metrics
     from agent_runtime.runs.events import EventLog
     from agent_runtime.state.records import Run, RunStatus
 
 log = structlog.get_logger()
-
-_MAX_ATTEMPTS = 10
-"""How often a run is begun; one that ends its pod each time must not go on for ever."""
 
 _LONGEST_MESSAGE = 2000
 _OF_THE_THREAD = {"thread_id", "checkpoint_id", "checkpoint_ns", "checkpoint_map"}
@@ -48,6 +49,8 @@ class Limits:
 
     steps: int
     wall_clock: float | None
+    attempts: int
+    """How often a run is begun; one that ends its pod each time must not go on for ever."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,10 @@ class Outcome:
     """The checkpoint it ended with."""
     node: str | None = None
     """The node that failed, where one did."""
+    values: dict[str, Any] | None = None
+    """What it ended with, where it ended by itself."""
+    interrupts: tuple[Interrupt, ...] = ()
+    """What its thread waits for."""
 
 
 @dataclass(frozen=True)
@@ -73,23 +80,45 @@ class Executor:
     """Takes secrets out of the message of a failure, which may be of the user's own code."""
 
     async def execute(self, run: Run, events: EventLog, control: RunControl) -> Outcome:
-        """Runs from the input, or from the last checkpoint where an earlier attempt left one."""
-        outcome = await self._execute(run, events, control)
+        """Runs from the input, or from the last checkpoint where an earlier attempt left one.
+
+        Raises:
+            FencedError: Another process executes the run now.
+        """
+        limit = self._limit(run)
+        deadline = None if limit is None else time.time() + limit
+        again = run.attempt > 1 or bool(run.request["body"].get("command"))
+        baggage = Baggage(run.request.get("hops", 0), run.request.get("headers", {}), run.owner, deadline, again)
+        outbound.baggage.set(baggage)
+        try:
+            outcome = await self._execute(run, events, control, limit)
+            if outcome.status == "pending":
+                control.request_drain()
+        except FencedError:
+            control.request_drain()
+            raise
+        finally:
+            baggage.over.set()
         if outcome.error is None:
             return outcome
         # Cut after that: of a secret that is cut, a part would stay.
         message = _short(self.redact(outcome.error["message"]))
         return replace(outcome, error={**outcome.error, "message": message})
 
-    async def _execute(self, run: Run, events: EventLog, control: RunControl) -> Outcome:  # noqa: PLR0911 - one per end
-        if run.attempt > _MAX_ATTEMPTS:
-            return Outcome("error", _failure("Abandoned", f"the run was begun {_MAX_ATTEMPTS} times and never ended"))
+    async def _execute(  # noqa: PLR0911 - one per end
+        self, run: Run, events: EventLog, control: RunControl, limit: float | None
+    ) -> Outcome:
+        if self.exhausted(run):
+            told = f"the run was begun {self.limits.attempts} times and never ended"
+            return Outcome("error", _failure("Abandoned", told))
         request = RunRequest.model_validate(run.request["body"])
-        outbound.baggage.set(Baggage(run.request.get("hops", 0), run.request.get("headers", {})))
-        clock = asyncio.timeout(self.limits.wall_clock)
+        subject.set(Subject.of_owner(run.owner))
+        clock = asyncio.timeout(limit)
         try:
             async with clock:
                 return await self._run(run, request, events, control)
+        except FencedError:
+            raise
         except GraphDrained:
             return Outcome("pending")
         except UnavailableError as error:
@@ -98,8 +127,7 @@ class Executor:
         except TimeoutError as error:
             if not clock.expired():  # of the user's own code
                 return Outcome("error", _failure("Timeout", str(error) or "a node gave up waiting"))
-            limit = self.limits.wall_clock or 0
-            return Outcome("timeout", _failure("Timeout", f"the run took longer than its limit of {limit:g} s"))
+            return Outcome("timeout", _failure("Timeout", self._too_long(limit)))
         except GraphRecursionError:
             steps = self._steps(request)
             return Outcome("error", _failure("StepLimit", f"the run took more than its limit of {steps} steps"))
@@ -121,20 +149,25 @@ class Executor:
         if run.attempt > 1:
             state = await self.graph.aget_state(thread_config(run.thread_id))
             if (state.metadata or {}).get("run_id") == run.run_id:
-                if not state.next:
+                if not state.tasks:
                     return _finished(state)
+                # With tasks that are all done there is no `next`, and yet the checkpoint behind them is missing.
                 given, config = (
                     None,
                     self._config(run, request.model_copy(update={"checkpoint": None, "checkpoint_id": None})),
                 )
+        at = config["configurable"]
+        if at.get("checkpoint_id"):
+            # It may have gone since the run was accepted.
+            await state_at(self.graph, run.thread_id, at["checkpoint_id"], at["checkpoint_ns"])
         translator = Translator(request.modes)
         events.append("metadata", dumps({"run_id": run.run_id, "attempt": run.attempt}))
-        async for namespace, mode, data in self.graph.astream(
+        async for namespace, mode, data in parts(
+            self.graph,
             given,
             config,
-            context=request.context,  # type: ignore[arg-type] # typed by the graph, which may be the user's own
-            stream_mode=translator.graph_modes,  # type: ignore[arg-type]
-            subgraphs=True,
+            translator.graph_modes,
+            context=request.context,
             interrupt_before=request.interrupt_before,
             interrupt_after=request.interrupt_after,
             durability=request.durability,
@@ -147,12 +180,32 @@ class Executor:
                 events.append("|".join((name, *namespace)) if request.stream_subgraphs else name, data_sent)
         return _finished(await self.graph.aget_state(thread_config(run.thread_id)))
 
-    async def checkpoint(self, run: Run) -> str | None:
-        """The newest checkpoint of the run's thread; the run's own as long as it holds the thread."""
-        return _checkpoint(await self.graph.aget_state(thread_config(run.thread_id)))
+    def exhausted(self, run: Run) -> bool:
+        """Whether the run was begun too often; what was handed back in order does not count."""
+        return run.attempt - run.returned > self.limits.attempts
+
+    async def stopped(self, run: Run) -> Outcome:
+        """How a run ends that was stopped: with the newest checkpoint of its thread, which it still holds."""
+        state = await self.graph.aget_state(thread_config(run.thread_id))
+        return Outcome("interrupted", checkpoint=_checkpoint(state), interrupts=state.interrupts)
+
+    async def values(self, run: Run, checkpoint: str | None) -> dict[str, Any]:
+        """The values at a checkpoint, by default the newest; open interrupts under `__interrupt__`.
+
+        Raises:
+            NotFoundError: The checkpoint is no longer kept.
+        """
+        state = await self.graph.aget_state(thread_config(run.thread_id, checkpoint))
+        if checkpoint and state.created_at is None:
+            raise NotFoundError(f"what run {run.run_id} ended with is no longer kept")
+        return _values(state)
+
+    async def forget(self, run: Run) -> None:
+        """Removes the checkpoints that the run wrote; the thread is then as it was before the run."""
+        saver: Any = self.graph.checkpointer
+        await saver.adelete_for_runs([run.run_id])
 
     def _config(self, run: Run, request: RunRequest) -> RunnableConfig:
-        checkpoint = request.checkpoint_id or (request.checkpoint and request.checkpoint.checkpoint_id)
         allowed = {
             name: value
             for name, value in (request.config.configurable or {}).items()
@@ -163,13 +216,25 @@ class Executor:
             "recursion_limit": self._steps(request),
             "tags": request.config.tags or [],
             "metadata": {"run_id": run.run_id},
-            "callbacks": [self.metrics.model_callback()],
+            "callbacks": [self.metrics.callback(), *spans.callbacks()],
             "configurable": {
                 **allowed,
                 "thread_id": run.thread_id,
-                **({"checkpoint_id": checkpoint} if checkpoint else {}),
+                **_point(request),
             },
         }
+
+    def _limit(self, run: Run) -> float | None:
+        """Seconds that the run may take, by the workflow and by who asks for it."""
+        limits = [self.limits.wall_clock]
+        if (deadline := run.request.get("deadline")) is not None:
+            limits.append(max(0.0, deadline - time.time()))
+        return min((limit for limit in limits if limit is not None), default=None)
+
+    def _too_long(self, limit: float | None) -> str:
+        if limit == self.limits.wall_clock:
+            return f"the run took longer than its limit of {limit:g} s"
+        return "the run took longer than its caller waits"
 
     def _steps(self, request: RunRequest) -> int:
         asked = request.config.recursion_limit or 0
@@ -178,12 +243,53 @@ class Executor:
 
 def thread_config(thread_id: str, checkpoint_id: str | None = None, namespace: str = "") -> RunnableConfig:
     """The LangGraph config that names a thread as it is now, or as it was at a checkpoint."""
-    at = {"checkpoint_id": checkpoint_id, "checkpoint_ns": namespace} if checkpoint_id else {}
-    return {"configurable": {"thread_id": thread_id, **at}}
+    at = {"checkpoint_ns": namespace} if checkpoint_id or namespace else {}
+    return {
+        "configurable": {"thread_id": thread_id, **at, **({"checkpoint_id": checkpoint_id} if checkpoint_id else {})}
+    }
+
+
+def _point(request: RunRequest) -> dict[str, Any]:
+    """From where in the thread's history a run goes on."""
+    if request.at is None:
+        return {}
+    around = {"checkpoint_map": request.within.checkpoint_map} if request.within.checkpoint_map else {}
+    return {"checkpoint_id": request.at, "checkpoint_ns": request.within.checkpoint_ns, **around}
+
+
+async def state_at(
+    graph: CompiledStateGraph[Any],
+    thread_id: str,
+    checkpoint_id: str | None,
+    namespace: str = "",
+    *,
+    subgraphs: bool = False,
+) -> StateSnapshot:
+    """A thread's state at a checkpoint, by default the newest.
+
+    Raises:
+        NotFoundError: There is no such checkpoint, for which LangGraph would take an empty state; or no such graph
+            within the graph.
+    """
+    try:
+        state = await graph.aget_state(thread_config(thread_id, checkpoint_id, namespace), subgraphs=subgraphs)
+    except ValueError as error:
+        raise NotFoundError(f"thread {shown(thread_id)} has nothing at {namespace!r}: {error}") from error
+    if checkpoint_id and state.created_at is None:
+        raise NotFoundError(
+            f"thread {shown(thread_id)} has no checkpoint {checkpoint_id}: it is not kept any more, or never was"
+        )
+    return state
 
 
 def _finished(state: StateSnapshot) -> Outcome:
-    return Outcome("interrupted" if state.next else "success", checkpoint=_checkpoint(state))
+    status: RunStatus = "interrupted" if state.next else "success"
+    return Outcome(status, checkpoint=_checkpoint(state), values=_values(state), interrupts=state.interrupts)
+
+
+def _values(state: StateSnapshot) -> dict[str, Any]:
+    values = dict(state.values) if isinstance(state.values, dict) else {"value": state.values}
+    return {**values, "__interrupt__": list(state.interrupts)} if state.interrupts else values
 
 
 def _checkpoint(state: StateSnapshot) -> str | None:

@@ -6,7 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-StreamMode = Literal["values", "updates", "messages", "messages-tuple", "custom", "tasks", "checkpoints", "debug"]
+StreamMode = Literal[
+    "values", "updates", "messages", "messages-tuple", "custom", "tasks", "checkpoints", "debug", "events"
+]
+
+
+_LONGEST_DELAY = 366 * 86400
 
 
 class CommandRequest(BaseModel):
@@ -18,6 +23,11 @@ class CommandRequest(BaseModel):
     update: Any = None
     goto: str | list[str] | None = None
 
+    @property
+    def targets(self) -> list[str]:
+        """The nodes to go to."""
+        return [self.goto] if isinstance(self.goto, str) else self.goto or []
+
 
 class CheckpointRef(BaseModel):
     """A point in a thread's history."""
@@ -26,6 +36,9 @@ class CheckpointRef(BaseModel):
 
     checkpoint_id: str | None = None
     checkpoint_ns: str = ""
+    """Of a graph within the graph; "" is the graph itself."""
+    checkpoint_map: dict[str, str] = Field(default_factory=dict)
+    """The checkpoints of the graphs around it at that time, by their namespaces."""
 
 
 class RunConfig(BaseModel):
@@ -55,13 +68,25 @@ class RunRequest(BaseModel):
     interrupt_after: Literal["*"] | list[str] | None = None
     stream_mode: StreamMode | Annotated[list[StreamMode], Field(min_length=1)] = "values"
     stream_subgraphs: bool = False
-    multitask_strategy: Literal["reject", "enqueue"] = "enqueue"
+    multitask_strategy: Literal["reject", "enqueue", "interrupt", "rollback"] = "enqueue"
     if_not_exists: Literal["create", "reject"] = "reject"
     on_disconnect: Literal["cancel", "continue"] = "continue"
     on_completion: Literal["delete", "keep"] | None = None
-    durability: Literal["sync", "async", "exit"] = "async"
-    webhook: None = None
-    after_seconds: None = None
+    durability: Literal["sync", "async", "exit"] = "sync"
+    """When a node's result is kept: by default before the next one begins, so that no kill has a node finish twice."""
+    webhook: str | None = Field(default=None, max_length=2048)
+    after_seconds: float | None = Field(default=None, ge=0, le=_LONGEST_DELAY)
+    stream_resumable: bool = False
+
+    @property
+    def at(self) -> str | None:
+        """The checkpoint from which the run is to go on; None is the newest."""
+        return self.checkpoint_id or (self.checkpoint.checkpoint_id if self.checkpoint else None)
+
+    @property
+    def within(self) -> CheckpointRef:
+        """Where that checkpoint is."""
+        return CheckpointRef() if self.checkpoint_id or self.checkpoint is None else self.checkpoint
 
     @property
     def modes(self) -> list[str]:

@@ -4,50 +4,60 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_OID, uuid4, uuid5
 
+from langgraph.constants import END, START
 from langgraph.errors import InvalidUpdateError
 
-from agent_runtime.errors import ConflictError, InputError, NotFoundError, UnavailableError
-from agent_runtime.runs.encode import dumps
-from agent_runtime.runs.events import Event
-from agent_runtime.runs.executor import thread_config
-from agent_runtime.state.records import CALLER, OWN_PREFIX, THREAD_ID, Run, Thread, shown
+from agent_runtime.errors import AgentError, ConflictError, InputError, NotFoundError, UnavailableError
+from agent_runtime.resilience.subject import Subject
+from agent_runtime.runs.executor import state_at, thread_config
+from agent_runtime.runs.following import Following, patiently
+from agent_runtime.runs.webhooks import check_webhook
+from agent_runtime.state.records import (
+    CALLER,
+    CANCELLED,
+    OWN_PREFIX,
+    THREAD_ID,
+    CancelAction,
+    Run,
+    RunStatus,
+    Thread,
+    now,
+    shown,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 
     from langchain_core.runnables import RunnableConfig
     from langgraph.graph.state import CompiledStateGraph
 
     from agent_runtime.auth.principal import Principal
+    from agent_runtime.resilience.assembly import Resilience
+    from agent_runtime.runs.caller import Caller
+    from agent_runtime.runs.interrupts import Interrupts
+    from agent_runtime.runs.quota import Quota
     from agent_runtime.runs.request import RunRequest
     from agent_runtime.runs.worker import Worker
+    from agent_runtime.spec.runs import RunsSpec
+    from agent_runtime.state.records import Event
     from agent_runtime.state.store import Store
 
-T = TypeVar("T")
-
-_POLL = 0.5
-"""Seconds between tries to reach the state, for a client that waits."""
 _KEYED_ATTEMPTS = 20
 """How often a failed run may be made again with one idempotency key; then its failure is the answer."""
-_TRIES = 10
-"""Looks for a run that no client waits for any more, while it is just being taken, or the state is away."""
+_GATHERED = 0.2
+"""Seconds in which threads that nobody needs any more are gathered for one removal."""
+_GOODBYE = 5.0
+"""Seconds in which threads that nobody needs any more are removed when the pod ends."""
+_MOST_CANCELLED = 10_000
+"""Runs that are cancelled at once."""
 TEMPORARY = OWN_PREFIX + "temporary"
 """Marks the thread of a stateless run in its metadata."""
-
-
-@dataclass(frozen=True)
-class Caller:
-    """What came with a request besides its body."""
-
-    principal: Principal
-    hops: int = 0
-    headers: dict[str, str] | None = None
-    key: str | None = None
-    """Idempotency key: a second request with it joins the first one's run."""
 
 
 @dataclass(frozen=True)
@@ -58,49 +68,129 @@ class RunService:
     worker: Worker
     graph: CompiledStateGraph[Any]
     check_input: Callable[[Any], Any]
-    _abandoning: set[asyncio.Task[None]] = field(default_factory=set)
+    quota: Quota
+    resilience: Resilience
+    following: Following
+    interrupts: Interrupts
+    bounds: RunsSpec
+    _background: set[asyncio.Task[None]] = field(default_factory=set)
+    _forgotten: list[str] = field(default_factory=list)
+    """Threads of ended runs that go soon."""
 
-    async def submit(self, thread_id: str | None, request: RunRequest, caller: Caller) -> Run:
+    async def submit(
+        self, thread_id: str | None, request: RunRequest, caller: Caller, *, admitted: bool = False, own: bool = False
+    ) -> Run:
         """Accepts a run; it is in the store before this returns. Without a thread it gets one of its own.
 
+        `admitted` says that the quota counts it already, `own` that no caller asked for it, and no limit holds it up.
+
         Raises:
-            NotFoundError: There is no such thread.
+            NotFoundError: There is no such thread, or no such checkpoint of it.
             ConflictError: The thread is busy, and the strategy is to reject.
             InputError: The input does not fit the workflow's state.
+            TooManyRequestsError: Too many runs have not ended, or the caller has used up what the limits allow.
         """
-        if request.command is None:
-            body = request.model_copy(update={"input": self.check_input(request.input)})
-        else:
-            self.check_input(request.command.update)
-            body = request
-        own = thread_id is None
+        body = self.checked(request)
+        alone = thread_id is None
         principal = caller.principal
-        thread = thread_id or principal.key(str(uuid4()))
+        thread = thread_id or principal.key(caller.run_id or str(uuid4()))
         if not re.fullmatch(THREAD_ID, shown(thread)):
             raise InputError(
                 f"the thread id {shown(thread)!r} is not valid: use letters, digits, dash, underscore and dot"
             )
-        if own or request.if_not_exists == "create":
-            temporary = own and request.on_completion != "keep"
-            await self.store.add_thread(new_thread(thread, principal, {TEMPORARY: True} if temporary else {}))
-        elif await self.store.thread(thread) is None:
+        made = alone or request.if_not_exists == "create"
+        if not made and await self.store.thread(thread) is None:
             raise NotFoundError(f"there is no thread {shown(thread)}: create it first, or set if_not_exists to create")
-        run_id, known = await self._by_key(thread, caller.key) if caller.key else (str(uuid4()), None)
+        run_id, known = await self._named(thread, caller)
         if known is not None:
             return known
-        asked = {"body": body.model_dump(mode="json"), "hops": caller.hops, "headers": caller.headers or {}}
-        run = Run(run_id, thread, asked, metadata=_told(request.metadata, principal), owner=principal.owner)
-        if not await self.store.add_run(run, alone=request.multitask_strategy == "reject"):
+        if request.at:
+            await state_at(self.graph, thread, request.at, request.within.checkpoint_ns)
+        token = run_id if caller.key or caller.run_id else ""
+        if not own:
+            await self._admit(principal.owner, token, counted=admitted)
+        temporary = alone and request.on_completion != "keep"
+        # Made busy at once: if the run is not added after all, a temporary thread goes soon.
+        new = new_thread(thread, principal, {TEMPORARY: True} if temporary else {}, busy=temporary)
+        fresh = made and await self.store.add_thread(new) and temporary
+        asked = {"body": body.model_dump(mode="json"), **caller.passed_on}
+        wait = request.after_seconds or 0
+        followed = request.stream_resumable and self.store.durable
+        due = now() + timedelta(seconds=wait) if wait else None
+        run = Run(
+            run_id,
+            thread,
+            asked,
+            metadata=_told(request.metadata, principal),
+            owner=principal.owner,
+            due=due,
+            followed=followed,
+        )
+        if not await self.store.add_run(run, alone=request.multitask_strategy == "reject", lone=fresh):
             return await self.get(thread, run_id)
-        self.worker.offer(thread)
+        if token:
+            self._in_background(self.resilience.accepted(token))
+        if request.multitask_strategy in {"interrupt", "rollback"}:
+            await self._preempt(run, request.multitask_strategy)
+        if wait:
+            self.worker.offer_later(thread, wait)
+        else:
+            self.worker.offer(thread, run if fresh else None)
         return run
 
-    async def _by_key(self, thread_id: str, key: str) -> tuple[str, Run | None]:
-        """The run that a key stands for, if it was made; a failed one does not count, so that it can be retried."""
-        for attempt in range(_KEYED_ATTEMPTS):
-            run_id = str(uuid5(NAMESPACE_OID, f"{thread_id}:{key}:{attempt}"))
+    def checked(self, request: RunRequest) -> RunRequest:
+        """The request with its input as the graph takes it. Raises InputError."""
+        if request.webhook is not None:
+            check_webhook(request.webhook, self.bounds.webhooks)
+        command = request.command
+        if command is None:
+            return request.model_copy(update={"input": self.check_input(request.input)})
+        if request.input:
+            raise InputError("`input` and `command` don't go together: leave one of them out")
+        if command.resume is None and command.update is None and not command.targets:
+            raise InputError("`command` must have a `resume`, `update` or `goto` that is not null")
+        if unknown := [name for name in command.targets if name not in {*self.graph.nodes, END} - {START}]:
+            raise InputError(f"`command.goto`: there is no node {unknown[0]}")
+        self.check_input(command.update)
+        return request
+
+    async def _admit(self, owner: str, token: str, *, counted: bool) -> None:
+        """Lets a run in, by the quota unless that has `counted` it, and by the limits."""
+        if not counted:
+            await self.quota.admit(owner)
+        await self.resilience.admit(Subject.of_owner(owner), token)
+
+    async def submit_many(self, asked: Sequence[tuple[str | None, RunRequest]], caller: Caller) -> list[Run]:
+        """Accepts several runs, or none of them. Raises as `submit`."""
+        await self.quota.admit(caller.principal.owner, len(asked))
+        accepted: list[Run] = []
+        try:
+            for thread_id, request in asked:
+                accepted.append(await self.submit(thread_id, request, caller, admitted=True))
+        except AgentError:
+            await self.cancel_many(accepted, "rollback")
+            raise
+        return accepted
+
+    async def _preempt(self, run: Run, action: CancelAction) -> None:
+        """Cancels the runs before this one, which begins when they have ended."""
+        active = await self.store.active_runs(run.thread_id)
+        ids = [one.run_id for one in active]
+        before = active[: ids.index(run.run_id)] if run.run_id in ids else []
+        await self.cancel_many(before, action)
+
+    async def _named(self, thread_id: str, caller: Caller) -> tuple[str, Run | None]:
+        """What the run is to be called, and the run that is called so already."""
+        if caller.run_id is not None:
+            return caller.run_id, await self.store.run(thread_id, caller.run_id)
+        return await self._by_key(thread_id, caller) if caller.key else (str(uuid4()), None)
+
+    async def _by_key(self, thread_id: str, caller: Caller) -> tuple[str, Run | None]:
+        """The run that a key stands for, if it was made; one that failed or was cancelled by A2A does not count."""
+        for attempt in range(1 if caller.once else _KEYED_ATTEMPTS):
+            run_id = str(uuid5(NAMESPACE_OID, f"{thread_id}:{caller.key}:{attempt}"))
             known = await self.store.run(thread_id, run_id)
-            if known is None or known.status not in {"error", "timeout"}:
+            if known is None or not _undone(known):
                 break
         return run_id, known
 
@@ -117,116 +207,124 @@ class RunService:
 
     async def wait(self, run: Run) -> dict[str, Any]:
         """The values that the run ended with, wherever it executes; or its error under `__error__`."""
-        try:
-            while (current := await self._patiently(lambda: self.get(run.thread_id, run.run_id))).active:
-                await self.worker.changed(run.run_id)
-            if current.error is not None:
-                return {"__error__": current.error}
-            return await self._patiently(lambda: self._values(current))
-        except NotFoundError as error:
-            return {"__error__": {"error": "NotKept", "message": str(error)}}
+        return await self.following.wait(run)
 
-    async def _values(self, run: Run) -> dict[str, Any]:
-        """What the run ended with, or the thread's values if it never began; open interrupts under `__interrupt__`."""
-        state = await self.graph.aget_state(thread_config(run.thread_id, run.checkpoint))
-        if run.checkpoint and state.created_at is None:
-            raise NotFoundError(f"what run {run.run_id} ended with is no longer kept")
-        values = dict(state.values) if isinstance(state.values, dict) else {"value": state.values}
-        return {**values, "__interrupt__": list(state.interrupts)} if state.interrupts else values
+    def events(self, run: Run, after: int = 0) -> AsyncIterator[Event]:
+        """The run's events from one on."""
+        return self.following.events(run, after)
 
-    async def events(self, run: Run, after: int = 0) -> AsyncIterator[Event]:
-        """The run's events from one on. What another pod told is not known here: then the result comes at the end."""
-        while True:
-            if log := self.worker.events(run.run_id):
-                async for event in log.read(after):
-                    after = event.number
-                    yield event
-                    if event.name in {"end", "error"}:
-                        return
-            current = await self._patiently(lambda: self.store.run(run.thread_id, run.run_id))
-            if current is None or not current.active:
-                break
-            await self.worker.changed(run.run_id)
-        values = await self.wait(run)
-        if error := values.get("__error__"):
-            yield Event(after + 1, "error", dumps(error))
-            return
-        yield Event(after + 1, "values", dumps(values))
-        yield Event(after + 2, "end", b"null")
-
-    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Asks until the state can be reached: who waits for a run also waits for the state."""
-        while True:
-            try:
-                return await ask()
-            except UnavailableError:
-                await asyncio.sleep(_POLL)
-
-    async def cancel(self, run: Run) -> None:
-        """Stops a run that executes here, or has not begun.
+    async def cancel(self, run: Run, action: CancelAction = "interrupt") -> None:
+        """Has the run stop, wherever it executes; it has ended when `wait` returns.
 
         Raises:
             ConflictError: It has ended.
-            UnavailableError: It executes in another pod.
         """
-        while run.active:
-            if job := self.worker.job(run.run_id):
-                job.cancel("interrupted")
-                return
-            if run.status != "pending":
-                raise UnavailableError(f"run {run.run_id} executes in another pod of the agent: try again")
-            if await self.store.end_run(run, "interrupted", None):
-                return
-            # It began between the two looks.
-            run = await self.get(run.thread_id, run.run_id)
-        raise ConflictError(f"run {run.run_id} has ended already")
+        asked = await self.store.request_cancel(run, action)
+        if asked is None:
+            raise ConflictError(f"run {run.run_id} has ended already")
+        if job := self.worker.job(run.run_id):
+            job.cancel(action)
+        elif await self.worker.settlement.end_waiting(asked, action):
+            self.worker.told(asked)
+        else:
+            self.worker.offer(run.thread_id)
 
-    def abandon(self, run: Run) -> None:
-        """Stops a run whose client went away, if it waits or executes here; does not wait for that."""
-        task = asyncio.create_task(self._abandon(run))
-        self._abandoning.add(task)
-        task.add_done_callback(self._abandoning.discard)
+    async def cancel_many(self, runs: Iterable[Run], action: CancelAction) -> None:
+        """Cancels those of the runs that have not ended."""
+        for run in runs:
+            with suppress(ConflictError):
+                await self.cancel(run, action)
 
-    async def _abandon(self, run: Run) -> None:
-        for _ in range(_TRIES):
-            try:
-                await self.cancel(await self.get(run.thread_id, run.run_id))
-                break
-            except (ConflictError, NotFoundError):
-                break
-            except UnavailableError:
-                await self.worker.changed(run.run_id)
-
-    async def delete(self, run: Run) -> None:
-        """Removes a run that has ended.
+    async def chosen(
+        self, caller: Principal, thread_id: str | None, run_ids: Sequence[str], statuses: Collection[RunStatus]
+    ) -> list[Run]:
+        """A caller's runs: those named, those of a thread, or those of some statuses.
 
         Raises:
-            ConflictError: It has not ended.
+            NotFoundError: A run that is named is not there.
         """
-        if run.active:
-            raise ConflictError(f"run {run.run_id} has not ended: cancel it first")
-        await self.store.delete_run(run)
+        if thread_id is not None and run_ids:
+            return [await self.get(thread_id, run_id) for run_id in run_ids]
+        if thread_id is not None:
+            return [run for run in await self.store.active_runs(thread_id) if run.status in statuses]
+        found = await self.store.active_runs_of(caller.owner, statuses, _MOST_CANCELLED)
+        if missing := set(run_ids) - {run.run_id for run in found}:
+            raise NotFoundError(f"you have no active run {min(missing)}")
+        return [run for run in found if not run_ids or run.run_id in run_ids]
+
+    def abandon(self, run: Run) -> None:
+        """Stops a run whose client went away; does not wait for that."""
+        self._in_background(self._abandon(run))
+
+    def _in_background(self, work: Coroutine[Any, Any, None]) -> None:
+        async def quietly() -> None:
+            with suppress(UnavailableError):  # then a sweep does it
+                await work
+
+        task = asyncio.create_task(quietly())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    async def close(self) -> None:
+        """Ends what it does in the background."""
+        if self._background:
+            await asyncio.wait(self._background, timeout=_GOODBYE)
+
+    async def _abandon(self, run: Run) -> None:
+        with suppress(ConflictError):
+            await patiently(lambda: self.cancel(run))
+
+    async def delete(self, run: Run) -> None:
+        """Removes a run that executes nowhere.
+
+        Raises:
+            ConflictError: It executes.
+        """
+        if not run.active or run.attempt == 0:
+            if await self.store.delete_run(run):
+                self.worker.told(run)
+                return
+            run = await self.get(run.thread_id, run.run_id)
+        raise ConflictError(f"run {run.run_id} has not ended: cancel it first")
 
     async def update_state(
-        self, thread_id: str, values: Any, *, as_node: str | None, checkpoint_id: str | None
+        self, thread_id: str, values: Any, *, as_node: str | None, checkpoint_id: str | None, namespace: str = ""
     ) -> RunnableConfig:
         """Writes to a thread's state as if a node had done so; the config of the checkpoint that this makes.
 
+        `namespace` is that of a graph within the graph.
+
         Raises:
-            NotFoundError: There is no such thread.
+            NotFoundError: There is no such thread, or no such checkpoint of it.
             ConflictError: A run of it has not ended, or another update is being written.
             InputError: The values do not fit the state, or LangGraph does not take them.
         """
         if await self.store.thread(thread_id) is None:
             raise NotFoundError(f"there is no thread {shown(thread_id)}")
-        fitting = self.check_input(values)
+        fitting = values if namespace else self.check_input(values)
+        if checkpoint_id or namespace:
+            await state_at(self.graph, thread_id, checkpoint_id, namespace)
+        at = thread_config(thread_id, checkpoint_id, namespace)
         async with self.worker.hold(thread_id):
             try:
-                config = await self.graph.aupdate_state(thread_config(thread_id, checkpoint_id), fitting, as_node)
-            except InvalidUpdateError as error:
+                config = await self.graph.aupdate_state(at, fitting, as_node)
+            except (InvalidUpdateError, ValueError) as error:
                 raise InputError(f"the state can't be updated so: {error}") from error
-            await self.store.update_thread(thread_id, {})
+            if (thread := await self.store.update_thread(thread_id, {})) is not None:
+                await self.interrupts.refresh(thread)
         return config
+
+    def forget(self, run: Run) -> None:
+        """Removes the thread that was made for this run alone; does not wait for that."""
+        if not self._forgotten:
+            self._in_background(self._forget())
+        self._forgotten.append(run.thread_id)
+
+    async def _forget(self) -> None:
+        await asyncio.sleep(_GATHERED)
+        gone = self._forgotten.copy()
+        self._forgotten.clear()
+        await self.store.delete_threads(gone)
 
     async def delete_thread(self, thread_id: str) -> None:
         """Removes a thread with all that belongs to it.
@@ -237,14 +335,19 @@ class RunService:
         """
         if await self.store.thread(thread_id) is None:
             raise NotFoundError(f"there is no thread {shown(thread_id)}")
-        if busy := await self.store.first_active(thread_id):
-            raise ConflictError(f"thread {shown(thread_id)} is busy with run {busy.run_id}: cancel it first")
+        if active := await self.store.active_runs(thread_id):
+            raise ConflictError(f"thread {shown(thread_id)} is busy with run {active[0].run_id}: cancel it first")
         await self.store.delete_thread(thread_id)
 
 
-def new_thread(key: str, principal: Principal, metadata: Mapping[str, Any]) -> Thread:
-    """A thread of a caller, kept under `key`."""
-    return Thread(key, _told(metadata, principal), owner=principal.owner)
+def _undone(run: Run) -> bool:
+    cancelled = run.status == "interrupted" and CANCELLED in run.metadata
+    return cancelled or run.status in {"error", "timeout"}
+
+
+def new_thread(key: str, principal: Principal, metadata: Mapping[str, Any], *, busy: bool = False) -> Thread:
+    """A thread of a caller, kept under `key`; `busy` where it is made for a run."""
+    return Thread(key, _told(metadata, principal), owner=principal.owner, status="busy" if busy else "idle")
 
 
 def _told(metadata: Mapping[str, Any], principal: Principal) -> dict[str, Any]:

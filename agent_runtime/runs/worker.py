@@ -4,37 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field, replace
+from collections import Counter, OrderedDict
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
-from uuid import uuid4
 
 import structlog
-from langgraph.runtime import RunControl
 from structlog.contextvars import bound_contextvars
 
-from agent_runtime.errors import UnavailableError, busy
-from agent_runtime.runs.encode import dumps
+from agent_runtime.errors import FencedError, UnavailableError, UnreadableError, busy
+from agent_runtime.loops import Loop
 from agent_runtime.runs.events import EventLog
 from agent_runtime.runs.executor import Outcome
+from agent_runtime.runs.heartbeat import Heartbeat
+from agent_runtime.runs.job import Job
+from agent_runtime.runs.journal import Journal
 from agent_runtime.runs.leases import LeaseWatch
-from agent_runtime.state.records import CALLER, Lease, Run, RunStatus, shown
+from agent_runtime.runs.lookout import Changes, Lookout
+from agent_runtime.runs.settlement import Settled
+from agent_runtime.runs.traced import link_resumed, traced
+from agent_runtime.state import fence
+from agent_runtime.state.records import CALLER, Glimpse, Lease, Run, shown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from agent_runtime.metrics import Metrics
     from agent_runtime.runs.executor import Executor
+    from agent_runtime.runs.settlement import Settlement
     from agent_runtime.state.store import Store
+    from agent_runtime.tracing.spans import Tracing
 
 log = structlog.get_logger()
 
 _POLL = 1.0
 """Seconds between looks for runs that no pod has taken; accepting a run here starts it at once."""
-_LOOK = 0.5
-"""Seconds between looks at a run that does not execute here, for a client that waits for it."""
-_LONGEST_WAIT = 30.0
 _SOON = 2.0
 """Seconds in which a thread without an active run has to be free."""
 _SCANNED = 200
@@ -44,62 +48,77 @@ _LOGS_KEPT = 256
 _LOG_BYTES_KEPT = 16 << 20
 
 
-@dataclass
-class Job:
-    """A run that executes here."""
+@dataclass(frozen=True)
+class Offer:
+    """A thread with a run to execute."""
 
-    run: Run
-    lease: Lease
-    events: EventLog
-    control: RunControl = field(default_factory=RunControl)
-    when_cancelled: RunStatus | None = "pending"
-    """What becomes of the run if its task is cancelled; None if it is no longer ours."""
-    task: asyncio.Task[None] | None = None
-    executed: bool = False
-
-    def cancel(self, becomes: RunStatus | None) -> None:
-        """Stops the execution at its next await. A run that was executed is left to write how it ended."""
-        if self.task is not None and not self.executed:
-            self.executed = True
-            self.when_cancelled = becomes
-            self.task.cancel()
+    thread_id: str
+    first: Run | None = None
+    """The run, where there can't be another one before it."""
 
 
 class Worker:
     """Takes runs by lease, executes them, and hands them back when the pod has to end."""
 
     def __init__(
-        self, store: Store, executor: Executor, metrics: Metrics, *, max_runs: int, lease_timeout: float
+        self,
+        store: Store,
+        executor: Executor,
+        settlement: Settlement,
+        metrics: Metrics,
+        *,
+        max_runs: int,
+        lease_timeout: float,
+        tracing: Tracing | None = None,
     ) -> None:
+        self._loop = asyncio.get_running_loop()
         self._store = store
         self._executor = executor
         self._metrics = metrics
+        self._tracing = tracing
         self._slots = asyncio.Semaphore(max_runs)
         """One is held for each run; what is offered while there is none keeps its place in the queue."""
-        self._beat = lease_timeout / 4
+        self._heartbeat = Heartbeat(store.renewer(), lease_timeout / 4, self._on_lost)
         self._watch = LeaseWatch(lease_timeout)
         self._jobs: dict[str, Job] = {}
-        self._held: dict[str, Lease] = {}
-        """Leases of threads on which no run executes, by token."""
         self._logs: OrderedDict[str, EventLog] = OrderedDict()
-        self._offered: asyncio.Queue[str] = asyncio.Queue()
+        self._offered: asyncio.Queue[Offer] = asyncio.Queue()
+        self._expected: Counter[str] = Counter()
+        """Threads that are offered, or being taken."""
         self._loops: list[asyncio.Task[None]] = []
         self._taking: set[asyncio.Task[None]] = set()
         self._draining = False
-        self._waiting: dict[str, set[asyncio.Event]] = {}
+        self._journal = Journal(store)
+        self._lookout = Lookout(store, self._jobs.keys, self._asked)
+        self.settlement = settlement
 
     def start(self) -> None:
         """Begins to take runs."""
-        self._loops = [asyncio.create_task(loop()) for loop in (self._claim_forever, self._renew_forever)]
+        self._heartbeat.start()
+        self._loops = [asyncio.create_task(loop()) for loop in (self._claim_forever, self._lookout.look_forever)]
 
     @property
     def healthy(self) -> bool:
-        """Whether the loops are alive."""
-        return not any(loop.done() for loop in self._loops)
+        """Whether it takes runs, and keeps those that it has."""
+        return self._heartbeat.healthy and not any(loop.done() for loop in self._loops)
 
-    def offer(self, thread_id: str) -> None:
-        """Says that a thread has a run to execute."""
-        self._offered.put_nowait(thread_id)
+    def offer(self, thread_id: str, first: Run | None = None) -> None:
+        """Says that a thread has a run to execute; of a thread that was made for a run, this is the `first`."""
+        self._expected[thread_id] += 1
+        self._offered.put_nowait(Offer(thread_id, first))
+
+    def expects(self, thread_id: str) -> bool:
+        """Whether the thread's next run is about to begin here, or to be left to another pod."""
+        return thread_id in self._expected
+
+    def offer_later(self, thread_id: str, seconds: float) -> None:
+        """As `offer`, after some time."""
+        self._loop.call_later(seconds, self.offer, thread_id)
+
+    def told(self, run: Run) -> None:
+        """Says that a run ended, or was removed, without being executed."""
+        self._lookout.notify(run.run_id)
+        self.offer(run.thread_id)
 
     def job(self, run_id: str) -> Job | None:
         """The run, if it executes here."""
@@ -109,17 +128,9 @@ class Worker:
         """The events of a run that executes here or did so not long ago."""
         return self._logs.get(run_id)
 
-    async def changed(self, run_id: str) -> None:
-        """Waits until the run may have gone on: it starts or ends here, or it is time to look what other pods did."""
-        waiting, others = asyncio.Event(), self._waiting.setdefault(run_id, set())
-        others.add(waiting)
-        try:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(waiting.wait(), _LONGEST_WAIT if run_id in self._jobs else _LOOK)
-        finally:
-            others.discard(waiting)
-            if not others:
-                self._waiting.pop(run_id, None)
+    def watching(self, run_id: str) -> AbstractContextManager[Changes]:
+        """Tells inside when the run may have gone on, wherever it executes."""
+        return self._lookout.watching(run_id)
 
     def drain(self) -> None:
         """Leaves runs to other pods, the running ones after their superstep; where there are none, ends them."""
@@ -136,13 +147,15 @@ class Worker:
         await asyncio.gather(*self._taking, return_exceptions=True)
         jobs = list(self._jobs.values())
         for job in jobs:
-            job.cancel("pending" if self._store.durable else "interrupted")
+            job.stop("pending" if self._store.durable else "interrupted")
         tasks = [job.task for job in jobs if job.task]
         if tasks:
             await asyncio.wait(tasks, timeout=_SETTLED)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*self._loops, *tasks, return_exceptions=True)
+        await self._journal.close(_SETTLED)
+        await asyncio.to_thread(self._heartbeat.stop)
 
     @asynccontextmanager
     async def hold(self, thread_id: str) -> AsyncIterator[None]:
@@ -151,21 +164,21 @@ class Worker:
         Raises:
             ConflictError: A run of it has not ended, or someone else holds it.
         """
-        lease = Lease(thread_id, uuid4().hex)
         deadline = time.monotonic() + _SOON
-        while not await self._store.claim(lease):
+        while (lease := await self._store.claim(thread_id)) is None:
             # A run is seen to have ended shortly before its thread is free.
             if time.monotonic() > deadline or await self._store.first_active(thread_id):
                 raise busy(shown(thread_id))
             await asyncio.sleep(_SOON / 20)
-        self._held[lease.token] = lease
+        self._heartbeat.add(lease)
         try:
             if await self._store.first_active(thread_id):
                 raise busy(shown(thread_id))
-            yield
+            with fence.holding(lease.epoch):
+                yield
         finally:
-            held = self._held.pop(lease.token)
-            await self._store.release(held)
+            self._heartbeat.remove(lease)
+            await self._store.release(lease)
             self.offer(thread_id)
 
     @property
@@ -173,28 +186,32 @@ class Worker:
         return self._draining and self._store.durable
 
     async def _claim_forever(self) -> None:
-        scanned = 0.0
+        scanned, loop = 0.0, Loop("queue", _POLL)
         while True:
             await self._slots.acquire()
-            thread_id: str | None = None
+            offer: Offer | None = None
             with suppress(TimeoutError):
-                thread_id = await asyncio.wait_for(self._offered.get(), _POLL)
-            if thread_id is None or self._leaves_runs:
-                self._slots.release()
+                async with asyncio.timeout(_POLL):
+                    offer = await self._offered.get()
+            if offer is not None and not self._leaves_runs:
+                self._begin(offer)
             else:
-                self._begin(thread_id)
+                self._slots.release()
+                if offer is not None:
+                    self._expect_no_more(offer.thread_id)
             if time.monotonic() - scanned < _POLL or self._leaves_runs:
                 continue
             scanned = time.monotonic()
-            try:
-                await self._scan()
-            except UnavailableError:
-                self._watch.forget()
+            async with loop.turn():
+                try:
+                    await self._scan()
+                except UnavailableError:
+                    self._watch.forget()
 
     async def _scan(self) -> None:
         """Takes runs that nobody executes: left over by a full pod, handed back, or of a pod that died."""
         leases = {lease.thread_id: lease for lease in await self._store.leases()}
-        mine = {lease.token for lease in self._own()}
+        mine = self._heartbeat.tokens
         others = [lease for lease in leases.values() if lease.token not in mine]
         for lease in self._watch.dead(others, time.monotonic()):
             if await self._store.release(lease):
@@ -203,48 +220,69 @@ class Worker:
         for thread_id in await self._store.waiting_threads(_SCANNED, leases.keys()):
             if self._slots.locked():
                 return
+            if self.expects(thread_id):
+                continue
             await self._slots.acquire()
-            self._begin(thread_id)
+            self._expected[thread_id] += 1
+            self._begin(Offer(thread_id))
 
-    def _begin(self, thread_id: str) -> None:
+    def _expect_no_more(self, thread_id: str) -> None:
+        self._expected[thread_id] -= 1
+        if not self._expected[thread_id]:
+            del self._expected[thread_id]
+
+    def _begin(self, offer: Offer) -> None:
         """Takes the thread's next run in a task of its own, which holds a slot already."""
-        task = asyncio.create_task(self._try(thread_id))
+        task = asyncio.create_task(self._try(offer))
         self._taking.add(task)
         task.add_done_callback(self._taking.discard)
 
-    async def _try(self, thread_id: str) -> None:
+    async def _try(self, offer: Offer) -> None:
         taken = False
         try:
-            taken = await self._take(thread_id)
+            taken = await self._take(offer)
+        except UnreadableError:
+            pass  # its thread alone waits; whose leases live is seen as before
         except UnavailableError:
             self._watch.forget()
         finally:
+            self._expect_no_more(offer.thread_id)
             if not taken:
                 self._slots.release()
 
-    async def _take(self, thread_id: str) -> bool:
-        run = await self._store.first_active(thread_id)
-        lease = Lease(thread_id, uuid4().hex)
-        if run is None or not await self._store.claim(lease):
+    async def _take(self, offer: Offer) -> bool:
+        thread_id = offer.thread_id
+        run = offer.first or await self._store.first_active(thread_id)
+        lease = await self._store.claim(thread_id, new=offer.first is not None) if run else None
+        if run is None or lease is None:
             return False
-        self._held[lease.token] = lease
+        self._heartbeat.add(lease)
+        started: Run | None = None
         try:
-            started = await self._store.start_run(run, lease.token)
+            started = await self._store.start_run(run, lease.epoch)
         finally:
-            lease = self._held.pop(lease.token)
+            if started is None:
+                self._heartbeat.remove(lease)
         if started is None:
             # It ended between the two looks; there may be another one.
-            await self._store.release(lease)
-            self.offer(thread_id)
+            if offer.first is None:
+                await self._store.release(lease)
+                self.offer(thread_id)
+            else:
+                # Another pod has executed it, and may have removed its thread, which nothing may then be left of.
+                await self._store.release(lease, gone=await self._store.thread(thread_id) is None)
             return False
-        job = Job(started, lease, EventLog())
+        job = Job(started, lease, EventLog(started.attempt), offer.first is not None and started.attempt == 1)
         if self._leaves_runs:
             job.control.request_drain()
         self._jobs[started.run_id] = job
         self._logs[started.run_id] = job.events
         self._forget_logs()
+        if started.followed:
+            self._journal.keep(job)
         job.task = asyncio.create_task(self._work(job))
-        self._notify(started.run_id)
+        self._lookout.begin()
+        self._lookout.notify(started.run_id)
         return True
 
     def _forget_logs(self) -> None:
@@ -257,21 +295,25 @@ class Worker:
     async def _work(self, job: Job) -> None:
         run = job.run
         caller = run.metadata.get(CALLER, {})
-        with bound_contextvars(run_id=run.run_id, thread_id=shown(run.thread_id), **caller), self._metrics.running():
+        with (
+            bound_contextvars(run_id=run.run_id, thread_id=shown(run.thread_id), **caller),
+            self._metrics.running(),
+            traced(self._tracing, run) as span,
+        ):
             log.info("run started", attempt=run.attempt)
             begin = time.monotonic()
-            outcome: Outcome | None
+            settled = Settled(None, followed_by=True)
             try:
-                try:
-                    outcome = await self._executor.execute(run, job.events, job.control)
-                except asyncio.CancelledError:
-                    outcome = Outcome(job.when_cancelled) if job.when_cancelled else None
+                outcome = await self._execute(job)
                 job.executed = True
                 duration = time.monotonic() - begin
                 if outcome is not None:
-                    await self._settle(job, outcome)
+                    settled = await self.settlement.settle(job, outcome)
                     self._metrics.run_ended(outcome.status, duration)
                     error = outcome.error or {}
+                    span.note({"apm.run.status": outcome.status})
+                    if error:
+                        span.fail(error["error"])
                     log.info(
                         "run ended",
                         status=outcome.status,
@@ -280,48 +322,55 @@ class Worker:
                         node=outcome.node,
                         quoted=error.get("message"),
                     )
+            except FencedError:
+                log.warning("another pod took the run over")
+                await self._free(job)
+            except Exception:
+                log.exception("the end of a run can't be written")
+                await self._free(job)
             finally:
                 job.events.close()
+                self._heartbeat.remove(job.lease)
                 del self._jobs[run.run_id]
                 self._slots.release()
-                self._notify(run.run_id)
-                self.offer(run.thread_id)
+                self._lookout.notify(run.run_id, settled.result)
+                if settled.followed_by:
+                    self.offer(run.thread_id)
 
-    async def _settle(self, job: Job, outcome: Outcome) -> None:
-        """Writes how the run ended, however long that takes, and frees the thread."""
-        while True:
-            try:
-                if outcome.status == "interrupted" and outcome.checkpoint is None:
-                    outcome = replace(outcome, checkpoint=await self._executor.checkpoint(job.run))
-                mine = await self._store.end_run(job.run, outcome.status, outcome.error, outcome.checkpoint)
-                await self._store.release(job.lease)
-                break
-            except UnavailableError:
-                await asyncio.sleep(_POLL)
-        if mine and outcome.error:
-            job.events.append("error", dumps(outcome.error))
-        elif mine and outcome.status != "pending":
-            job.events.append("end", b"null")
+    async def _free(self, job: Job) -> None:
+        """Lets the run be begun anew, if it is still ours."""
+        with suppress(UnavailableError):
+            await self._store.release(job.lease)
 
-    async def _renew_forever(self) -> None:
-        while True:
-            await asyncio.sleep(self._beat)
-            jobs = list(self._jobs.values())
-            try:
-                renewed = {lease.token: lease for lease in await self._store.renew(self._own())}
-            except UnavailableError:
-                continue
-            self._held |= {token: renewed[token] for token in self._held.keys() & renewed.keys()}
-            for job in jobs:
-                if lease := renewed.get(job.lease.token):
-                    job.lease = lease
-                elif job.run.run_id in self._jobs:
-                    log.warning("another pod took the run over", run_id=job.run.run_id)
-                    job.cancel(None)
+    async def _execute(self, job: Job) -> Outcome | None:
+        """How the execution ended; None if the run is no longer ours."""
+        if job.run.cancel is not None and not self._executor.exhausted(job.run):
+            # A client asked for it before the run was begun, or while a pod had it that died.
+            job.roll_back = job.run.cancel == "rollback"
+            return Outcome("interrupted")
+        try:
+            with fence.holding(job.run.epoch, new=job.new):
+                await link_resumed(self._store, job.run)
+                return await self._executor.execute(job.run, job.events, job.control)
+        except asyncio.CancelledError:
+            return Outcome(job.when_cancelled) if job.when_cancelled else None
 
-    def _own(self) -> list[Lease]:
-        return [*(job.lease for job in self._jobs.values()), *self._held.values()]
+    def _on_lost(self, lost: list[Lease]) -> None:
+        """In the heartbeat's thread: ends what executes here although somebody else has its thread."""
+        with suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._give_up, {lease.token for lease in lost})
 
-    def _notify(self, run_id: str) -> None:
-        for waiting in self._waiting.get(run_id, ()):
-            waiting.set()
+    def _give_up(self, lost: set[str]) -> None:
+        for job in list(self._jobs.values()):
+            if job.lease.token in lost and not job.executed:
+                log.warning("another pod took the run over", run_id=job.run.run_id)
+                job.stop(None)
+
+    def _asked(self, run_id: str, glimpse: Glimpse) -> None:
+        """Does what a client asked another pod for."""
+        if (job := self._jobs.get(run_id)) is None:
+            return
+        if glimpse.cancel is not None:
+            job.cancel(glimpse.cancel)
+        if glimpse.followed:
+            self._journal.keep(job)

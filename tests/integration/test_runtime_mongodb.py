@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets as random
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
-from pymongo import MongoClient
 
+from agent_runtime import assembly
 from fakes.agents import CHAT, ECHO, RunningAgent, person, running
 from fakes.authority import Authority, swap
+from fakes.nested_cases import CASES as NESTED
+from fakes.nested_cases import GRAPH
 from fakes.proxy import proxy
+from fakes.thread_sets import CASES
 
 SLOW_STEPS = {
     "state": {"messages": {"type": "messages"}, "done": {"type": "array", "reduce": "append"}},
@@ -31,23 +33,6 @@ SLOW_STEPS = {
 SLOW = {"name": "default", "provider": "scripted", "script": [{"reply": "step", "delay": "1s"}]}
 
 
-@pytest.fixture
-def database(mongodb_uri: str) -> Iterator[str]:
-    name = f"test_{random.token_hex(4)}"
-    yield name
-    with MongoClient(mongodb_uri) as client:
-        client.drop_database(name)
-
-
-@pytest.fixture
-def mounted(tmp_path: Path, mongodb_uri: str) -> Path:
-    """The folder in which a pod finds its Secrets."""
-    folder = tmp_path / "apm-mongodb"
-    folder.mkdir()
-    (folder / "uri").write_text(mongodb_uri)
-    return tmp_path
-
-
 def _spec(database: str, *, tls: dict[str, Any] | None = None, **parts: Any) -> dict[str, Any]:
     mongodb = {"uriSecretRef": {"name": "apm-mongodb", "key": "uri"}, "database": database, "tls": tls}
     return {"models": [ECHO], "workflow": CHAT, "state": {"mongodb": mongodb}, **parts}
@@ -57,6 +42,19 @@ def _spec(database: str, *, tls: dict[str, Any] | None = None, **parts: Any) -> 
 async def _agent(spec: dict[str, Any], mounted: Path, **options: Any) -> AsyncIterator[RunningAgent]:
     async with running(spec, secrets=mounted, lease_timeout=3.0, **options) as it:
         yield it
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.__name__)
+async def test_whole_threads(case, database, mounted):
+    async with _agent(_spec(database), mounted) as it:
+        await case(it.client)
+
+
+@pytest.mark.parametrize("case", NESTED, ids=lambda case: case.__name__)
+async def test_graphs_within_graphs(case, database, mounted):
+    spec = {"graph": GRAPH, "state": _spec(database)["state"]}
+    async with _agent(spec, mounted) as it:
+        await case(it.client)
 
 
 async def test_a_conversation_goes_on_in_another_pod(database, mounted):
@@ -112,6 +110,8 @@ async def test_the_run_of_a_dead_pod_is_taken_over(database, mounted):
             async with asyncio.timeout(30):
                 values = await second.client.runs.join(thread, run["run_id"])
         assert values["done"] == ["step", "step", "step"]
+        assert (await second.client.runs.get(thread, run["run_id"]))["status"] == "success"
+        assert (await second.client.threads.get_state(thread))["next"] == []
 
 
 async def test_two_pods_run_a_thread_one_run_at_a_time(database, mounted):
@@ -134,7 +134,7 @@ async def test_old_threads_are_removed(database, mounted):
     async with _agent(spec, mounted) as it:
         thread = (await it.client.threads.create())["thread_id"]
         await it.client.runs.wait(thread, "agent", input=person("one"))
-        await it.agent.sweep()
+        await assembly.sweeper(it.agent.config, it.agent.store, it.agent.runs.worker).sweep()
         assert await it.client.threads.search() == []
         assert await it.agent.store.runs(thread, None, 10, 0) == []
 
@@ -258,7 +258,50 @@ async def _until_running(it: RunningAgent, thread: str, run_id: str) -> None:
 def _kill(it: RunningAgent) -> None:
     """Stops the pod's work as SIGKILL would: nothing is handed back, nothing is renewed."""
     worker = it.agent.runs.worker
+    worker._heartbeat.stop()
     for loop in worker._loops:
         loop.cancel()
     for job in worker._jobs.values():
-        job.cancel(None)
+        job.stop(None)
+
+
+@pytest.mark.parametrize("action", ["interrupt", "rollback"])
+async def test_a_run_is_cancelled_from_another_pod(database, mounted, action):
+    spec = _spec(database, models=[SLOW], workflow=SLOW_STEPS)
+    async with _agent(spec, mounted) as first, _agent(spec, mounted) as second:
+        thread = (await first.client.threads.create())["thread_id"]
+        run = await first.client.runs.create(thread, "agent", input=person("go"))
+        await _until_running(first, thread, run["run_id"])
+        other = second if first.agent.runs.worker.job(run["run_id"]) else first
+        async with asyncio.timeout(2):
+            await other.client.runs.cancel(thread, run["run_id"], action=action, wait=True)
+        found = await other.client.runs.list(thread)
+        assert [one["status"] for one in found] == (["interrupted"] if action == "interrupt" else [])
+
+
+async def test_a_newer_run_takes_the_place_of_one_in_another_pod(database, mounted):
+    spec = _spec(database, models=[SLOW], workflow=SLOW_STEPS)
+    async with _agent(spec, mounted) as first, _agent(spec, mounted) as second:
+        thread = (await first.client.threads.create())["thread_id"]
+        run = await first.client.runs.create(thread, "agent", input=person("go"))
+        await _until_running(first, thread, run["run_id"])
+        other = second if first.agent.runs.worker.job(run["run_id"]) else first
+        newer = await other.client.runs.create(thread, "agent", input={}, multitask_strategy="interrupt")
+        values = await other.client.runs.join(thread, newer["run_id"])
+        assert values["done"][-3:] == ["step", "step", "step"]
+        assert (await first.client.runs.get(thread, run["run_id"]))["status"] == "interrupted"
+
+
+async def test_commands_connections_checkpoints_and_room_are_measured(database, mounted):
+    async with _agent(_spec(database), mounted) as it:
+        await it.client.runs.wait(None, "agent", input=person("hi"))
+        assert it.agent.connection is not None
+        await it.agent.connection.measure()
+        found = it.agent.metrics.registry.get_sample_value
+        for command in ("insert", "find", "dbStats"):
+            assert found("apm_agent_mongodb_command_duration_seconds_count", {"command": command})
+        assert found("apm_agent_mongodb_connections")
+        assert found("apm_agent_mongodb_connections_used") is not None
+        assert found("apm_agent_checkpoint_write_duration_seconds_count")
+        assert found("apm_agent_checkpoint_written_bytes_total")
+        assert found("apm_agent_mongodb_data_bytes")

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 from pymongo import MongoClient
 
+from agent_runtime.state.connection import MongoConnection
 from agent_runtime.state.mongodb import MongoStore
 from agent_runtime.state.records import ANONYMOUS, Thread, ThreadQuery
 from fakes.store_contract import CASES
@@ -22,7 +23,7 @@ def database(mongodb_uri):
 @pytest.fixture
 async def store(mongodb_uri, database) -> AsyncIterator[MongoStore]:
     """A store of an agent of its own."""
-    it = MongoStore(lambda: mongodb_uri, database, f"tests/{secrets.token_hex(4)}", 8)
+    it = MongoStore(MongoConnection(lambda: mongodb_uri, database), f"tests/{secrets.token_hex(4)}")
     await it.prepare()
     yield it
     await it.close()
@@ -55,9 +56,7 @@ async def test_the_indexes_are_there(mongodb_uri, database):
     with MongoClient(mongodb_uri) as client:
         keys = {
             name: [tuple(index["key"]) for index in client[database][name].list_indexes()]
-            for name in ("threads", "runs", "checkpoints", "checkpoint_writes")
+            for name in ("threads", "runs")
         }
     assert ("agent", "status", "created_at") in keys["runs"]
-    assert ("agent", "updated_at") in keys["threads"]
-    assert ("thread_id", "checkpoint_ns", "checkpoint_id") in keys["checkpoints"]
-    assert ("thread_id", "checkpoint_ns", "checkpoint_id", "task_id", "idx") in keys["checkpoint_writes"]
+    assert ("agent", "updated_at", "_id") in keys["threads"]

@@ -27,3 +27,21 @@ async def test_a_closed_log_without_events_ends():
     log.close()
     async with asyncio.timeout(1):
         assert await _read(log) == []
+
+
+async def test_numbers_grow_over_attempts():
+    first, second = EventLog(1), EventLog(2)
+    for log in (first, second):
+        log.append("a", b"1")
+        log.close()
+    [(last, _)] = await _read(first)
+    assert [name for _, name in await _read(second, after=last)] == ["a"]
+
+
+async def test_who_saw_an_earlier_attempt_waits_for_the_next():
+    log = EventLog(2)
+    reading = asyncio.create_task(_read(log, after=4))
+    await asyncio.sleep(0)
+    log.append("a", b"1")
+    log.close()
+    assert await reading == [(1_000_000_001, "a")]

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any, TypedDict
 
 import pytest
+from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, StateGraph
+from langgraph.runtime import RunControl
 from langgraph.types import interrupt
 from structlog.testing import capture_logs
 
+from agent_runtime.runs.events import EventLog
+from agent_runtime.state.memory_saver import MemorySaver
+from agent_runtime.state.records import Run
 from fakes.agents import ECHO, RunningAgent, person, running
 
 SLOW = {"name": "default", "provider": "scripted", "script": [{"reply": "late", "delay": "30s"}]}
@@ -63,6 +69,31 @@ async def _error(it: RunningAgent, **options: Any) -> dict[str, Any]:
     values = await it.client.runs.wait(thread, "agent", raise_error=False, **options)
     run = (await it.client.runs.list(thread))[0]
     return {**values["__error__"], "status": run["status"]}
+
+
+@pytest.mark.parametrize("durability", [None, "async"])
+async def test_a_node_begins_when_what_the_one_before_it_did_is_kept(monkeypatch, tmp_path, durability):
+    writing, written = asyncio.Event(), asyncio.Event()
+    put = MemorySaver.aput
+
+    async def slow_put(saver: MemorySaver, config: Any, checkpoint: Any, metadata: Any, versions: Any) -> Any:
+        if metadata["step"] == 1:
+            writing.set()
+            await written.wait()
+        return await put(saver, config, checkpoint, metadata, versions)
+
+    monkeypatch.setattr(MemorySaver, "aput", slow_put)
+    told = tmp_path / "told"
+    async with running({"graph": "fakes.steps:graph"}) as it, asyncio.timeout(10):
+        given = {"done": [], "file": str(told)}
+        run = asyncio.create_task(it.client.runs.wait(None, "agent", input=given, durability=durability))
+        await writing.wait()
+        # The other way, the next node begins within these turns of the loop.
+        for _ in range(200):
+            await asyncio.sleep(0)
+        assert ("two begins" in told.read_text()) == (durability == "async")
+        written.set()
+        assert (await run)["done"] == ["one", "two", "three"]
 
 
 async def test_a_loop_ends_at_its_limit_of_steps():
@@ -189,3 +220,37 @@ async def test_no_part_of_a_secret_stays_where_a_message_is_cut(tmp_path):
         async with running({"graph": f"{__name__}:quoting"}, secrets=tmp_path) as it:
             error = await _error(it, input={"question": "?"})
     assert error["message"].startswith("x" * 1990 + "[redact")
+
+
+class _Cut(InMemorySaver):
+    """Loses the connection before it keeps what a superstep came to; the tasks' own writes are kept."""
+
+    def __init__(self, step: int) -> None:
+        super().__init__()
+        self.step: int | None = step
+
+    async def aput(self, config: Any, checkpoint: Any, metadata: Any, new_versions: Any) -> Any:
+        if metadata["step"] == self.step:
+            raise ConnectionError("the pod is killed here")
+        return await super().aput(config, checkpoint, metadata, new_versions)
+
+
+@pytest.mark.parametrize("step", [0, 1, 2])
+async def test_a_run_goes_on_whose_pod_ended_between_two_checkpoints(step):
+    nodes = [
+        {"name": "one", "uses": "set", "with": {"values": {"n": "1"}}, "next": "two"},
+        {"name": "two", "uses": "set", "with": {"values": {"n": "2"}}},
+    ]
+    flow = {"state": {"n": {"type": "integer", "reduce": "sum"}}, "start": "one", "nodes": nodes}
+    async with running({"workflow": flow}) as it:
+        executor = it.agent.runs.following.executor
+        saver = executor.graph.checkpointer = _Cut(step)
+        request = {"body": {"assistant_id": "agent", "input": {"n": 4}}}
+        run = Run("r1", "t1", request, attempt=1)
+        first = await executor.execute(run, EventLog(), RunControl())
+        saver.step = None
+        second = await executor.execute(replace(run, attempt=2), EventLog(), RunControl())
+        values = await executor.values(run, second.checkpoint)
+    assert first.status == "error"
+    assert second.status == "success"
+    assert values == {"n": 7}

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import time
 
-from fakes.agents import running
+import pytest
+from langgraph_sdk.errors import UnprocessableEntityError
+
+from fakes.agents import CHAT, ECHO, running
 
 
 def _agent(kind: str, reduce: str) -> dict[str, object]:
@@ -15,6 +18,12 @@ async def test_a_single_item_is_added_as_one():
         async with running(_agent(kind, reduce)) as it:
             values = await it.client.runs.wait(None, "agent", input={"found": "def"})
         assert values == {"found": ["def", "abc"]}
+
+
+async def test_nothing_is_no_message():
+    async with running({"models": [ECHO], "workflow": CHAT}) as it:
+        with pytest.raises(UnprocessableEntityError, match="takes messages such as"):
+            await it.client.runs.create(None, "agent", input={"messages": None})
 
 
 async def test_a_long_list_of_different_items_keeps_nobody_waiting():

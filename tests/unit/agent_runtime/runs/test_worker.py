@@ -8,11 +8,9 @@ from typing import Any
 import pytest
 from langgraph_sdk.errors import ConflictError
 
-from agent_runtime.metrics import Metrics
 from agent_runtime.runs import worker
-from agent_runtime.runs.worker import Worker
-from agent_runtime.state.memory import MemoryStore
-from agent_runtime.state.records import Lease, Run, Thread
+from agent_runtime.state import fence
+from agent_runtime.state.records import Run, Thread
 from fakes.agents import CHAT, ECHO, last_text, person, running
 
 
@@ -30,10 +28,10 @@ async def test_a_second_cancel_does_not_keep_the_first_from_being_written():
         store, begun, go_on = it.agent.store, asyncio.Event(), asyncio.Event()
         end_run = store.end_run
 
-        async def slowly(*given: Any) -> bool:
+        async def slowly(*given: Any, **named: Any) -> bool:
             begun.set()
             await go_on.wait()
-            return await end_run(*given)
+            return await end_run(*given, **named)
 
         store.end_run = slowly  # type: ignore[method-assign]
         async with asyncio.timeout(10):
@@ -52,19 +50,6 @@ async def test_runs_offered_to_a_full_pod_begin_as_soon_as_there_is_room(monkeyp
     async with running(_slow("100ms"), max_runs=1) as it, asyncio.timeout(20):
         ended = await asyncio.gather(*(it.client.runs.wait(None, "agent", input=person("hi")) for _ in range(4)))
     assert [last_text(values) for values in ended] == ["done"] * 4
-
-
-async def test_who_waits_longer_than_another_is_still_woken(monkeypatch):
-    monkeypatch.setattr(worker, "_LOOK", 0.05)
-    it = Worker(MemoryStore(), None, Metrics(), max_runs=1, lease_timeout=10)  # type: ignore[arg-type]
-    first = asyncio.create_task(it.changed("r"))
-    await asyncio.sleep(0)
-    monkeypatch.setattr(worker, "_LOOK", 60.0)
-    second = asyncio.create_task(it.changed("r"))
-    await first
-    it._notify("r")
-    async with asyncio.timeout(5):
-        await second
 
 
 async def test_a_stateless_run_keeps_its_thread_where_asked_to():
@@ -147,8 +132,55 @@ async def test_runs_wait_behind_no_number_of_threads_that_others_hold(monkeypatc
         for number in range(4):
             await store.add_thread(Thread(f"t{number}"))
             if number < 3:
-                assert await store.claim(Lease(f"t{number}", "another pod's"))
+                assert await store.claim(f"t{number}")
             await store.add_run(Run(f"r{number}", f"t{number}", request))
         async with asyncio.timeout(10):
             await it.client.runs.join("t3", "r3")
         assert [await store.first_active(f"t{number}") is None for number in range(4)] == [False, False, False, True]
+
+
+async def test_a_pod_whose_thread_was_taken_over_ends_nothing():
+    async with running(_slow("200ms")) as it:
+        store, worker_ = it.agent.store, it.agent.runs.worker
+        thread = (await it.client.threads.create())["thread_id"]
+        run = await it.client.runs.create(thread, "agent", input=person("hi"))
+        async with asyncio.timeout(10):
+            while (job := worker_.job(run["run_id"])) is None:  # noqa: ASYNC110 - with a deadline
+                await asyncio.sleep(0.01)
+            assert await store.release(job.lease)
+            lease = await store.claim(thread)
+            assert lease is not None
+            taken = await store.start_run(job.run, lease.epoch)
+            assert taken is not None
+            assert job.task is not None
+            await job.task
+        left = await store.run(thread, run["run_id"])
+        assert left is not None
+        assert (left.status, left.attempt, left.epoch) == ("running", 2, lease.epoch)
+        await store.end_run(taken, "success", None)
+        await store.release(lease)
+
+
+async def test_a_refused_write_ends_the_execution_and_not_the_run(monkeypatch):
+    async with running({"models": [ECHO], "workflow": CHAT}) as it:
+        seen: list[int | None] = []
+        put = it.agent.graph.checkpointer.aput
+
+        async def refuse_once(*given: Any) -> Any:
+            seen.append(fence.epoch.get())
+            if len(seen) == 1:
+                raise fence.refused()
+            return await put(*given)
+
+        monkeypatch.setattr(it.agent.graph.checkpointer, "aput", refuse_once)
+        thread = (await it.client.threads.create())["thread_id"]
+        run = await it.client.runs.create(thread, "agent", input=person("hi"))
+        async with asyncio.timeout(10):
+            # The lease was given up with the execution, so the run is begun again, here or elsewhere.
+            values = await it.client.runs.join(thread, run["run_id"])
+        kept = await it.agent.store.run(thread, run["run_id"])
+        assert kept is not None
+        assert (kept.status, kept.attempt) == ("success", 2)
+        assert last_text(values) == "You said: hi"
+        assert None not in seen
+        assert len(set(seen)) == 2
