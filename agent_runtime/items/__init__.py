@@ -1,0 +1,1 @@
+"""What agents remember across threads: LangGraph's store, kept apart by caller."""
