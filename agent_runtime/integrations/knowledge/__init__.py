@@ -1,0 +1,1 @@
+"""Documents in the agent's own MongoDB, and the search over them."""
