@@ -19,8 +19,10 @@ from agent_runtime.errors import CallError, CallErrorKind
 from agent_runtime.models import wire
 from agent_runtime.models.chat import AsyncChatModel
 from agent_runtime.outbound import Secrets
+from agent_runtime.resilience.breakers import no_guard
 from agent_runtime.spec.model import ModelSpec
 from agent_runtime.spec.scalars import seconds
+from agent_runtime.tracing import spans
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -38,6 +40,8 @@ class OpenAIChatModel(AsyncChatModel):
     spec: ModelSpec
     http: httpx.AsyncClient
     secrets: Secrets
+    guard: Any = no_guard
+    """What each request goes through, see resilience/breakers.py."""
 
     @property
     def _llm_type(self) -> str:
@@ -63,6 +67,8 @@ class OpenAIChatModel(AsyncChatModel):
             ),
             attempts=self.spec.max_attempts,
             longest_pause=self._timeout,
+            guard=self.guard,
+            backoff=self.spec.backoff,
         )
         message = wire.from_wire(_parse(answer, self._what), self._what)
         return ChatResult(generations=[ChatGeneration(message=message)])
@@ -79,15 +85,23 @@ class OpenAIChatModel(AsyncChatModel):
             "stream": True,
             "stream_options": {"include_usage": True},
         }
-        answer = await outbound.retried(
-            lambda: self._open(body), attempts=self.spec.max_attempts, longest_pause=self._timeout
-        )
-        try:
-            async for event in _events(answer, self._what, seconds(self.spec.stream_timeout)):
-                chunk = ChatGenerationChunk(message=_chunk(event, self._what))
+        # Round all of it, since an endpoint may well begin an answer and then fail.
+        async with self.guard():
+            async for chunk in self._chunks(body):
                 if run_manager:
                     await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
                 yield chunk
+
+    async def _chunks(self, body: dict[str, Any]) -> AsyncIterator[ChatGenerationChunk]:
+        answer = await outbound.retried(
+            lambda: self._open(body),
+            attempts=self.spec.max_attempts,
+            longest_pause=self._timeout,
+            backoff=self.spec.backoff,
+        )
+        try:
+            async for event in _events(answer, self._what, seconds(self.spec.stream_timeout)):
+                yield ChatGenerationChunk(message=_chunk(event, self._what))
         except httpx.HTTPError as error:
             raise outbound.transport_error(error, self._what, self._timeout) from error
         finally:
@@ -107,7 +121,7 @@ class OpenAIChatModel(AsyncChatModel):
 
     def _headers(self) -> dict[str, str]:
         ref = self.spec.api_key_secret_ref
-        return self.secrets.bearer(ref) if ref else {}
+        return {**spans.model_headers(), **(self.secrets.bearer(ref) if ref else {})}
 
     def _body(self, messages: Sequence[BaseMessage], stop: list[str] | None, extra: dict[str, Any]) -> dict[str, Any]:
         settings = {

@@ -28,23 +28,48 @@ from agent_runtime.spec.scalars import seconds
 from agent_runtime.spec.template import Template
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from langchain_core.callbacks import AsyncCallbackManagerForLLMRun
 
-    from agent_runtime.spec.model import ModelSpec, ScriptedRule
+    from agent_runtime.spec.model import ModelSpec, ScriptedRule, ScriptedToolCall
 
 
 @dataclass(frozen=True)
 class _Rule:
     when: Expression | None
     reply: Template
+    calls: tuple[_Call, ...]
     spec: ScriptedRule
 
     @classmethod
     def compile(cls, rule: ScriptedRule) -> _Rule:
         when = Expression.compile(rule.when, SCRIPT_VARIABLES) if rule.when else None
-        return cls(when, Template.compile(rule.reply, SCRIPT_VARIABLES), rule)
+        calls = tuple(_Call.compile(call) for call in rule.tool_calls)
+        return cls(when, Template.compile(rule.reply, SCRIPT_VARIABLES), calls, rule)
+
+
+@dataclass(frozen=True)
+class _Call:
+    name: str
+    arguments: Mapping[str, Any]
+    """Texts are templates; all else is as it is sent."""
+
+    @classmethod
+    def compile(cls, call: ScriptedToolCall) -> _Call:
+        texts = {
+            name: Template.compile(value, SCRIPT_VARIABLES)
+            for name, value in call.arguments.items()
+            if isinstance(value, str)
+        }
+        return cls(call.name, {**call.arguments, **texts})
+
+    async def made(self, identifier: str, variables: Mapping[str, Any]) -> ToolCall:
+        arguments = {
+            name: await value.render(**variables) if isinstance(value, Template) else value
+            for name, value in self.arguments.items()
+        }
+        return ToolCall(name=self.name, args=arguments, id=identifier, type="tool_call")
 
 
 class ScriptedChatModel(AsyncChatModel):
@@ -99,15 +124,7 @@ class ScriptedChatModel(AsyncChatModel):
             raise WorkflowError(f"no rule of model {self.name} matches: let its last rule have no `when`")
         if rule.spec.delay:
             await asyncio.sleep(seconds(rule.spec.delay))
-        calls = [
-            ToolCall(
-                name=call.name,
-                args=dict(call.arguments),
-                id=f"call_{len(messages)}_{number}",
-                type="tool_call",
-            )
-            for number, call in enumerate(rule.spec.tool_calls)
-        ]
+        calls = [await call.made(f"call_{len(messages)}_{number}", variables) for number, call in enumerate(rule.calls)]
         text = await rule.reply.render(**variables)
         count = len(text.split())
         tokens = {"input_tokens": 0, "output_tokens": count, "total_tokens": count}
