@@ -8,9 +8,19 @@ from pydantic import Field, StringConstraints
 
 from agent_runtime.spec.auth import AuthSpec
 from agent_runtime.spec.base import SpecModel
+from agent_runtime.spec.budgets import BudgetsSpec
+from agent_runtime.spec.cron import CronSpec
+from agent_runtime.spec.events import EventsSpec
+from agent_runtime.spec.integrations import IntegrationsSpec
+from agent_runtime.spec.mcp import MCPServerSpec
 from agent_runtime.spec.model import ModelSpec
+from agent_runtime.spec.rate_limits import RateLimitsSpec
+from agent_runtime.spec.redis import RedisSpec
+from agent_runtime.spec.runs import RunsSpec
 from agent_runtime.spec.scalars import ObjectName
+from agent_runtime.spec.serve import ServeSpec
 from agent_runtime.spec.state import StateSpec
+from agent_runtime.spec.tracing import TracingSpec
 from agent_runtime.spec.workflow import SubWorkflowSpec, WorkflowSpec
 
 GraphPath = Annotated[
@@ -38,6 +48,21 @@ class AgentSpec(SpecModel):
             "Own LangGraph graph in an own image, as `package.module:attribute`. Either this or `workflow` is set."
         ),
     )
+    integrations: IntegrationsSpec | None = Field(
+        default=None,
+        description="Services for messages, bookings, knowledge and customers, which tools use by name.",
+    )
+    mcp_servers: tuple[MCPServerSpec, ...] = Field(
+        default=(), max_length=32, description="MCP servers whose tools the workflow's tools stand for."
+    )
+    events: EventsSpec | None = Field(default=None, description="Events that the agent gets, and passes on.")
+    runs: RunsSpec | None = Field(default=None, description="How many runs there may be.")
+    crons: tuple[CronSpec, ...] = Field(
+        default=(), max_length=32, description="Runs that the agent begins by itself, by the clock."
+    )
+    serve: ServeSpec | None = Field(
+        default=None, description="Which protocols the agent speaks beside its own API and A2A."
+    )
     state: StateSpec | None = Field(
         default=None,
         description=(
@@ -52,6 +77,31 @@ class AgentSpec(SpecModel):
             "certificates."
         ),
     )
+    rate_limits: RateLimitsSpec | None = Field(
+        default=None,
+        description=(
+            "How many runs each caller may start, and how often a workflow may go to each other agent. Without it, as "
+            "many as the pods take."
+        ),
+    )
+    budgets: BudgetsSpec | None = Field(
+        default=None,
+        description=(
+            "How many tokens, and how much money, calls of `models` may take within a day; counted in `state.mongodb`, "
+            "else in the pod's memory."
+        ),
+    )
+    redis: RedisSpec | None = Field(
+        default=None,
+        description=(
+            "Redis or Valkey in which replicas count together, for `rateLimits` and breakers. Without it each pod "
+            "counts by itself."
+        ),
+    )
+    tracing: TracingSpec | None = Field(
+        default=None,
+        description="Where the agent's traces are sent, by OpenTelemetry. Without it, none are made.",
+    )
 
 
 class AgentIdentity(SpecModel):
@@ -59,6 +109,11 @@ class AgentIdentity(SpecModel):
 
     name: ObjectName
     namespace: ObjectName
+
+    @property
+    def key(self) -> str:
+        """What the agent is known by in a place that it shares with others: `namespace/name`."""
+        return f"{self.namespace}/{self.name}"
 
 
 class RuntimeConfig(SpecModel):

@@ -9,6 +9,8 @@ class SpecModel(BaseModel):
 
     model_config = ConfigDict(
         alias_generator=to_camel,
+        # Most models are parts of others, which build what they need of them by themselves.
+        defer_build=True,
         extra="forbid",
         frozen=True,
         populate_by_name=True,

@@ -7,16 +7,19 @@ What could still take long or much memory runs in a process of its own. Language
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
-
-from cel_expr_python import cel
+from typing import TYPE_CHECKING, Any
 
 from agent_runtime.spec.confined import ConfinedError
 from agent_runtime.spec.evaluator import EVALUATOR
 from agent_runtime.spec.size import exceeds
+
+if TYPE_CHECKING:
+    from cel_expr_python import cel
 
 WORKFLOW_VARIABLES = ("state",)
 SCRIPT_VARIABLES = ("prompt", "last", "messages")
@@ -35,6 +38,7 @@ _FEW = 24
 """Names and additions in an expression that is evaluated here."""
 _LITTLE = 256 << 10
 """Bytes of data that an expression is evaluated on here: each addition may copy all of it."""
+_PROTOBUF = "google.protobuf"
 _POSITION = re.compile(r"ERROR: <input>:\d+:(\d+): (.*)")
 
 
@@ -67,6 +71,8 @@ class Expression:
     @property
     def may_be_bool(self) -> bool:
         """Whether the expression can serve as a condition."""
+        from cel_expr_python import cel  # noqa: PLC0415 - 5 MiB, which an agent without expressions does not load
+
         return self.program.return_type() in (cel.Type.BOOL, cel.Type.DYN)
 
     async def evaluate(self, **variables: Any) -> Any:
@@ -86,6 +92,8 @@ class Expression:
 
     def evaluate_here(self, variables: Mapping[str, Any]) -> Any:
         """As `evaluate`, in this process and without limits of time and memory."""
+        from cel_expr_python import cel  # noqa: PLC0415 - as above
+
         try:
             value = self.program.eval(data=variables)
         except (RuntimeError, TypeError) as error:
@@ -129,15 +137,35 @@ def _program(text: str, variables: tuple[str, ...]) -> cel.Expression:
 
 @lru_cache(maxsize=8)
 def _environment(variables: tuple[str, ...], *, extended: bool) -> cel.Env:
+    from cel_expr_python import cel  # noqa: PLC0415 - only what is used is loaded
+
     types = dict.fromkeys(variables, cel.Type.DYN)
     if "state" in types:
         types["state"] = cel.Type.Map(cel.Type.STRING, cel.Type.DYN)
     if not extended:
-        return cel.NewEnv(variables=types)
+        with _without_protobuf():
+            return cel.NewEnv(variables=types)
     # Loaded only for an expression that needs them: the extensions take 5 MiB of a pod's memory.
     from cel_expr_python.ext import ext_math, ext_strings  # noqa: PLC0415
 
-    return cel.NewEnv(variables=types, extensions=[ext_strings.ExtStrings(), ext_math.ExtMath()])
+    with _without_protobuf():
+        return cel.NewEnv(variables=types, extensions=[ext_strings.ExtStrings(), ext_math.ExtMath()])
+
+
+@contextmanager
+def _without_protobuf() -> Iterator[None]:
+    """Leaves out what CEL loads where it is there, 4 MiB: it is for messages of protobuf, which are no plain data.
+
+    Nobody else asks for it meanwhile: all expressions of a spec are compiled before an agent's own code is loaded.
+    """
+    if _PROTOBUF in sys.modules:
+        yield
+        return
+    sys.modules[_PROTOBUF] = None  # type: ignore[assignment] # which means: there is none
+    try:
+        yield
+    finally:
+        sys.modules.pop(_PROTOBUF, None)
 
 
 def _is_light(text: str) -> bool:

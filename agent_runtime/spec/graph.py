@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from agent_runtime.spec.approval_node import ApprovalNode
 from agent_runtime.spec.edge import ForEach, Handoff, Switch
 from agent_runtime.spec.node import Node
 from agent_runtime.spec.scalars import END
+from agent_runtime.spec.wait_node import WaitNode
 from agent_runtime.spec.workflow import WorkflowSpec
 
 START = "start"
-EdgeKind = Literal["always", "case", "each", "handoff", "error", "join"]
+EdgeKind = Literal["always", "case", "each", "handoff", "route", "error", "join"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +30,19 @@ class Edge:
 
 def edges_of(node: Node) -> Iterator[Edge]:
     """The edges that leave a node by its own words, without the joins that need it."""
+    yield from _next_of(node)
+    if isinstance(node, ApprovalNode):
+        for choice, name in node.with_.routes.items():
+            yield Edge(node.name, name, "route", f"with.routes.{choice}", choice)
+        if node.with_.on_expire is not None and node.with_.on_expire.to is not None:
+            yield Edge(node.name, node.with_.on_expire.to, "route", "with.onExpire.to", "expired")
+    if isinstance(node, WaitNode) and node.with_.on_timeout is not None:
+        yield Edge(node.name, node.with_.on_timeout, "error", "with.onTimeout", "on timeout")
+    if node.on_error is not None:
+        yield Edge(node.name, node.on_error, "error", "onError", "on error")
+
+
+def _next_of(node: Node) -> Iterator[Edge]:
     following = node.next
     if isinstance(following, str):
         yield Edge(node.name, following, "always", "next")
@@ -44,8 +59,6 @@ def edges_of(node: Node) -> Iterator[Edge]:
         for number, target in enumerate(following.handoff):
             yield Edge(node.name, target, "handoff", f"next.handoff[{number}]", "hand over")
         yield Edge(node.name, following.otherwise, "handoff", "next.else", "else")
-    if node.on_error is not None:
-        yield Edge(node.name, node.on_error, "error", "onError", "on error")
 
 
 def joins_of(node: Node) -> Iterator[Edge]:
@@ -61,7 +74,7 @@ def edges(workflow: WorkflowSpec) -> tuple[Edge, ...]:
     for node in workflow.nodes:
         found += edges_of(node)
         found += joins_of(node)
-        if node.next is None and node.name not in joined:
+        if node.next is None and node.name not in joined and not isinstance(node, ApprovalNode):
             found.append(Edge(node.name, END, "always", "next"))
     return tuple(found)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from agent_runtime.spec.approval_node import ApprovalNode
 from agent_runtime.spec.graph import START, Edge, edges
 from agent_runtime.spec.node import Node
 from agent_runtime.spec.scalars import END
@@ -33,6 +34,8 @@ def _id(name: str) -> str:
 
 def _shape(node: Node) -> str:
     label = f"{node.name}<br/><small>{node.uses}</small>"
+    if isinstance(node, ApprovalNode):
+        return f'{{"{label}"}}'
     return f'{{{{"{label}"}}}}' if node.needs or node.defer else f'["{label}"]'
 
 

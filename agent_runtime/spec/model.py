@@ -4,7 +4,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from agent_runtime.spec.backoff import BackoffSpec
 from agent_runtime.spec.base import SpecModel
+from agent_runtime.spec.breaker import BreakerSpec
+from agent_runtime.spec.budgets import PriceSpec
 from agent_runtime.spec.scalars import Duration, NodeName, Pause
 from agent_runtime.spec.secret import SecretKeyRef
 
@@ -13,7 +16,10 @@ class ScriptedToolCall(SpecModel):
     """A tool call that a scripted model makes."""
 
     name: str = Field(min_length=1, max_length=64, description="Name of the tool to call.")
-    arguments: dict[str, Any] = Field(default_factory=dict, description="Arguments of the call.")
+    arguments: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Arguments of the call; in texts, `{{ ... }}` holds a CEL expression, as in `reply`.",
+    )
 
 
 class ScriptedRule(SpecModel):
@@ -75,6 +81,11 @@ class ModelSpec(SpecModel):
         le=10,
         description="Attempts of one request, with backoff; `Retry-After` is honoured.",
     )
+    backoff: BackoffSpec = Field(default_factory=BackoffSpec, description="Pauses between these attempts.")
+    breaker: BreakerSpec | None = Field(
+        default=None, description="When the endpoint is left alone because it fails again and again."
+    )
+    price: PriceSpec | None = Field(default=None, description="What the model costs, for `budgets`.")
     script: tuple[ScriptedRule, ...] = Field(
         default=(),
         max_length=64,

@@ -6,25 +6,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from agent_runtime.spec.approval_node import ApprovalNode
 from agent_runtime.spec.base import SpecModel
-from agent_runtime.spec.edge import Next
-from agent_runtime.spec.scalars import Duration, ExpressionText, Identifier, NodeName, ObjectName, Pause
-
-ErrorKind = Literal["Timeout", "Connection", "RateLimit", "5xx", "Any"]
-
-
-class RetrySpec(SpecModel):
-    """When and how often a failed node runs again."""
-
-    attempts: int = Field(default=3, ge=1, le=20, description="Attempts in all, the first one included.")
-    initial: Pause = Field(default="500ms", description="Pause before the second attempt.")
-    factor: float = Field(default=2.0, ge=1, le=10, description="Factor by which the pause grows.")
-    max: Pause = Field(default="30s", description="Longest pause.")
-    errors: tuple[ErrorKind, ...] = Field(
-        default=("Timeout", "Connection", "RateLimit", "5xx"),
-        max_length=5,
-        description="Kinds of failure that are tried again.",
-    )
+from agent_runtime.spec.breaker import BreakerSpec
+from agent_runtime.spec.emit_node import EmitNode
+from agent_runtime.spec.node_base import NodeBase
+from agent_runtime.spec.scalars import Duration, ExpressionText, Identifier, NodeName, ObjectName
+from agent_runtime.spec.secret import SecretKeyRef
+from agent_runtime.spec.wait_node import WaitNode
 
 
 class ModelParams(SpecModel):
@@ -76,7 +65,22 @@ class ToolParams(SpecModel):
 class AgentParams(SpecModel):
     """Which other agent an `agent` node asks."""
 
-    ref: ObjectName = Field(description="Name of the AgentDeployment to ask, in the same namespace.")
+    ref: ObjectName | None = Field(
+        default=None,
+        description="Name of the AgentDeployment to ask, in the same namespace. Either this or `url` is set.",
+    )
+    url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^/?#@{}\s]+(/[^?#\s]*)?$",
+        max_length=2048,
+        description=(
+            "Address of an agent outside that speaks A2A 1.0; its card is at `/.well-known/agent-card.json` below. "
+            "Either this or `ref` is set."
+        ),
+    )
+    bearer_token_secret_ref: SecretKeyRef | None = Field(
+        default=None, description="Secret key whose value is sent to `url` as `Authorization: Bearer`."
+    )
     input: str | None = Field(
         default=None,
         max_length=2048,
@@ -94,39 +98,6 @@ class WorkflowParams(SpecModel):
 
     ref: NodeName = Field(
         description="Name of the sub-workflow in `spec.workflows`; channels of the same name are shared."
-    )
-
-
-class NodeBase(SpecModel):
-    """What all nodes have."""
-
-    name: NodeName = Field(description="Name of the node, unique in its workflow; not `end`.")
-    next: Next | None = Field(
-        default=None,
-        description=(
-            "Where to go next: a node's name or `end`; a list of them, which run in parallel; "
-            "`{switch: [{when: CEL, to: node}], else: node}`; `{forEach: CEL, as: name, to: node, max: 20}`; "
-            "or `{handoff: [nodes], else: node}`. Without it, the workflow ends here, unless a node `needs` this one."
-        ),
-    )
-    needs: tuple[NodeName, ...] = Field(
-        default=(),
-        max_length=32,
-        description="Nodes that must all have finished before this one starts (a join).",
-    )
-    defer: bool = Field(
-        default=False,
-        description="Start only when nothing else is left to run: gathers the results of a forEach.",
-    )
-    retry: RetrySpec | None = Field(
-        default=None, description="When the node is tried again; overrides `defaults.retry`."
-    )
-    timeout: Duration | None = Field(
-        default=None, description="Time limit of one attempt; overrides `defaults.timeout`."
-    )
-    on_error: NodeName | None = Field(
-        default=None,
-        description="Node to go to, or `end`, when the node has failed for good; the run then goes on.",
     )
 
 
@@ -156,6 +127,9 @@ class AgentNode(NodeBase):
 
     uses: Literal["agent"]
     with_: AgentParams = Field(alias="with")
+    breaker: BreakerSpec | None = Field(
+        default=None, description="When the other agent is left alone because it fails again and again."
+    )
 
 
 class WorkflowNode(NodeBase):
@@ -165,4 +139,7 @@ class WorkflowNode(NodeBase):
     with_: WorkflowParams = Field(alias="with")
 
 
-Node = Annotated[ModelNode | SetNode | ToolNode | AgentNode | WorkflowNode, Field(discriminator="uses")]
+Node = Annotated[
+    ModelNode | SetNode | ToolNode | AgentNode | WorkflowNode | ApprovalNode | EmitNode | WaitNode,
+    Field(discriminator="uses"),
+]

@@ -39,6 +39,37 @@ class MongoDBSpec(SpecModel):
     database: DatabaseName = Field(default="apm", description="Database for the agent's collections.")
 
 
+class CheckpointsSpec(SpecModel):
+    """How much of threads' past is kept."""
+
+    keep: int | None = Field(
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description=(
+            "Newest checkpoints to keep of each thread; older ones are removed now and then, so that at most about "
+            "twice as many are there. Without it, all of them."
+        ),
+    )
+    compress_above: int = Field(
+        default=512,
+        ge=0,
+        le=1 << 30,
+        description="Bytes above which what is written is compressed (zstd).",
+    )
+
+
+class EncryptionSpec(SpecModel):
+    """Encryption of conversations, before they leave the pod."""
+
+    key_secret_ref: SecretKeyRef = Field(
+        description=(
+            "Secret key that holds 32 random bytes in Base64, such as `openssl rand -base64 32` makes. Several lines "
+            "are several keys: the first one encrypts, all decrypt."
+        )
+    )
+
+
 class StateSpec(SpecModel):
     """Where conversations are kept, and for how long."""
 
@@ -47,5 +78,15 @@ class StateSpec(SpecModel):
         default=None,
         description=(
             "A thread that was not written to for this long is removed, such as `720h`. Without it, kept for ever."
+        ),
+    )
+    checkpoints: CheckpointsSpec = Field(
+        default_factory=CheckpointsSpec, description="How much of threads' past is kept, and how."
+    )
+    encryption: EncryptionSpec | None = Field(
+        default=None,
+        description=(
+            "Encrypt what conversations are made of, with AES-256-GCM: checkpoints, inputs and errors of runs, events "
+            "of their streams, questions, webhooks and items of the store. Ids, times, owners and metadata are not."
         ),
     )

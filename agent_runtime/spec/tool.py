@@ -1,23 +1,21 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, StringConstraints
+from pydantic import Field
 
+from agent_runtime.spec.backoff import BackoffSpec
 from agent_runtime.spec.base import SpecModel
+from agent_runtime.spec.breaker import BreakerSpec
+from agent_runtime.spec.headers import HeaderName, HeaderValue
+from agent_runtime.spec.integrations import IntegrationTool
+from agent_runtime.spec.mcp import MCPTool
 from agent_runtime.spec.scalars import Duration, NodeName
 from agent_runtime.spec.secret import SecretKeyRef
 
-HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][-A-Za-z0-9_]*$", max_length=64)]
-HeaderValue = Annotated[str, StringConstraints(pattern=r"^[ -~]*$", max_length=2048)]
-
-TAKEN_HEADERS = {
-    "accept-encoding", "connection", "content-encoding", "content-length", "content-type", "expect", "host",
-    "idempotency-key", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade",
-}  # fmt: skip
-"""Headers that belong to the connection, or that the runtime sets."""
-SECRET_HEADERS = {"authorization", "cookie", "proxy-authorization"}
+ANY_ARGUMENTS = {"type": "object"}
 
 
 class HTTPTool(SpecModel):
@@ -48,6 +46,16 @@ class HTTPTool(SpecModel):
         le=10,
         description="Attempts when the service is unreachable, busy or failing (429, 502, 503, 504).",
     )
+    backoff: BackoffSpec = Field(default_factory=BackoffSpec, description="Pauses between these attempts.")
+    breaker: BreakerSpec | None = Field(
+        default=None,
+        description="When the tool's host is left alone because it fails again and again; tools of one host share it.",
+    )
+
+    @property
+    def host(self) -> str:
+        """Host and port that the requests go to."""
+        return urlsplit(self.url).netloc.lower()
 
     @property
     def arguments_in_url(self) -> tuple[str, ...]:
@@ -61,11 +69,26 @@ class ToolSpec(SpecModel):
     name: NodeName = Field(description="Name by which nodes and models refer to the tool.")
     description: str = Field(default="", max_length=1024, description="What the tool does, as told to the model.")
     parameters: dict[str, Any] = Field(
-        default_factory=lambda: {"type": "object"}, description="JSON Schema of the arguments."
+        default_factory=lambda: dict(ANY_ARGUMENTS), description="JSON Schema of the arguments."
     )
-    http: HTTPTool = Field(
+    http: HTTPTool | None = Field(
+        default=None,
         description=(
             "The request that the tool makes; arguments not used in the URL are its JSON body, or the query of GET "
-            "and DELETE."
-        )
+            "and DELETE. One of this, `integration` and `mcp` is set."
+        ),
+    )
+    integration: IntegrationTool | None = Field(
+        default=None,
+        description=(
+            "The operation of `spec.integrations` that the tool does, which says what its arguments are. One of this, "
+            "`http` and `mcp` is set."
+        ),
+    )
+    mcp: MCPTool | None = Field(
+        default=None,
+        description=(
+            "The tool of an MCP server that it stands for; the server says what its arguments are, and `parameters`, "
+            "if set, may leave some out. One of this, `http` and `integration` is set."
+        ),
     )

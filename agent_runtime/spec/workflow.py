@@ -6,7 +6,8 @@ from pydantic import Field
 
 from agent_runtime.spec.base import SpecModel
 from agent_runtime.spec.channel import ChannelSpec
-from agent_runtime.spec.node import Node, RetrySpec
+from agent_runtime.spec.node import Node
+from agent_runtime.spec.node_base import RetrySpec
 from agent_runtime.spec.scalars import Duration, Identifier, NodeName
 from agent_runtime.spec.tool import ToolSpec
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from agent_runtime.spec.approval_node import ApprovalNode
 from agent_runtime.spec.checks.problem import Problem
 from agent_runtime.spec.edge import ForEach, Handoff, Switch
 from agent_runtime.spec.graph import START, edges_of, reachable, successors
@@ -40,8 +41,9 @@ def check_joins(workflow: WorkflowSpec, path: str) -> Iterator[Problem]:
         if len(node.needs) > 1 and not certain.together(node.needs):
             yield Problem(
                 where,
-                f"{', '.join(f'`{name}`' for name in node.needs)} don't all run in one run (a switch, a hand-over or a "
-                "forEach lies between), so this join may never fire: join the branches with `next` or `defer: true`",
+                f"{', '.join(f'`{name}`' for name in node.needs)} don't all run in one run (a switch, an approval, "
+                "a hand-over or a forEach lies between), so this join may never fire: join the branches with `next` or "
+                "`defer: true`",
             )
 
 
@@ -81,8 +83,8 @@ class _Certain:
         return frozenset(found)
 
     def _following(self, node: Node) -> Iterable[str]:
-        if isinstance(node.next, Switch | Handoff):
-            branches = [edge.target for edge in edges_of(node) if edge.kind in ("case", "handoff")]
+        if isinstance(node.next, Switch | Handoff) or isinstance(node, ApprovalNode):
+            branches = [edge.target for edge in edges_of(node) if edge.kind in ("case", "handoff", "route")]
             return frozenset.intersection(*(self._branch(target) for target in branches))
         if isinstance(node.next, ForEach):
             return ()

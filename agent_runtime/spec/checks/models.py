@@ -35,10 +35,17 @@ def _check_script(model: ModelSpec, path: str) -> Iterator[Problem]:
         yield Problem(f"{path}.script", "end the script with a rule without `when`, so that every request is answered")
     for number, rule in enumerate(model.script):
         where = f"{path}.script[{number}]"
-        try:
-            Template.compile(rule.reply, SCRIPT_VARIABLES)
-        except ExpressionError as error:
-            yield Problem(f"{where}.reply", str(error))
+        texts = {f"{where}.reply": rule.reply} | {
+            f"{where}.toolCalls[{count}].arguments.{name}": value
+            for count, call in enumerate(rule.tool_calls)
+            for name, value in call.arguments.items()
+            if isinstance(value, str)
+        }
+        for place, text in texts.items():
+            try:
+                Template.compile(text, SCRIPT_VARIABLES)
+            except ExpressionError as error:
+                yield Problem(place, str(error))
         if rule.when is None:
             continue
         try:

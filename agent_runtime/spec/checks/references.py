@@ -3,23 +3,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from agent_runtime.spec.agent import AgentSpec
+from agent_runtime.spec.approval_node import ApprovalNode
+from agent_runtime.spec.checks.headers import check_headers
+from agent_runtime.spec.checks.integrations import check_integration_tool
 from agent_runtime.spec.checks.names import duplicates
 from agent_runtime.spec.checks.problem import Problem
 from agent_runtime.spec.edge import Handoff
-from agent_runtime.spec.node import AgentNode, ModelNode, Node, SetNode, ToolNode, WorkflowNode
-from agent_runtime.spec.tool import SECRET_HEADERS, TAKEN_HEADERS, ToolSpec
+from agent_runtime.spec.emit_node import EmitNode
+from agent_runtime.spec.node import AgentNode, AgentParams, ModelNode, Node, SetNode, ToolNode, WorkflowNode
+from agent_runtime.spec.tool import HTTPTool, ToolSpec
+from agent_runtime.spec.wait_node import WaitNode
 from agent_runtime.spec.workflow import WorkflowSpec
 
 
 def check_references(spec: AgentSpec, workflow: WorkflowSpec, path: str) -> Iterator[Problem]:
     """Models, tools, sub-workflows and channels that nodes name exist."""
     for number, tool in enumerate(workflow.tools):
-        yield from _check_tool(tool, f"{path}.tools[{number}]")
+        yield from _check_tool(spec, tool, f"{path}.tools[{number}]")
     yield from duplicates((tool.name for tool in workflow.tools), f"{path}.tools", "tool")
     for number, node in enumerate(workflow.nodes):
         where = f"{path}.nodes[{number}]"
         yield from _check_node(spec, workflow, node, where)
         yield from _check_channel(workflow, node, where)
+        yield from _check_fallback(workflow, node, where)
         if isinstance(node.next, Handoff) and not isinstance(node, ModelNode):
             yield Problem(f"{where}.next.handoff", f"only a node with `uses: model` can hand over; `{node.name}` can't")
 
@@ -60,6 +66,18 @@ def _check_node(spec: AgentSpec, workflow: WorkflowSpec, node: Node, where: str)
         names = {sub.name for sub in spec.workflows}
         if node.with_.ref not in names:
             yield _unknown(f"{where}.with.ref", "sub-workflow", node.with_.ref, names, "spec.workflows")
+    elif isinstance(node, AgentNode):
+        yield from _check_agent(node.with_, f"{where}.with")
+
+
+def _check_agent(params: AgentParams, where: str) -> Iterator[Problem]:
+    if (params.ref is None) == (params.url is None):
+        yield Problem(where, "set exactly one of `ref` and `url`")
+    if params.bearer_token_secret_ref is not None and params.url is None:
+        yield Problem(
+            f"{where}.bearerTokenSecretRef",
+            "remove it, or set `url`: agents of the cluster know each other by their certificates",
+        )
 
 
 def _check_channel(workflow: WorkflowSpec, node: Node, where: str) -> Iterator[Problem]:
@@ -73,7 +91,7 @@ def _check_channel(workflow: WorkflowSpec, node: Node, where: str) -> Iterator[P
                     set(workflow.state),
                     "the workflow's state",
                 )
-    elif isinstance(node, ModelNode | AgentNode | ToolNode):
+    elif isinstance(node, ModelNode | AgentNode | ToolNode | ApprovalNode | EmitNode | WaitNode):
         save = node.with_.save
         if save is not None and save not in workflow.state:
             yield _unknown(f"{where}.with.save", "channel", save, set(workflow.state), "the workflow's state")
@@ -86,33 +104,33 @@ def _check_channel(workflow: WorkflowSpec, node: Node, where: str) -> Iterator[P
             )
 
 
-def _check_tool(tool: ToolSpec, where: str) -> Iterator[Problem]:
-    yield from _check_headers(tool, f"{where}.http.headers")
-    yield from _check_api_key(tool, f"{where}.http.apiKeyHeader")
+def _check_fallback(workflow: WorkflowSpec, node: Node, where: str) -> Iterator[Problem]:
+    if node.fallback is not None and node.on_error is not None:
+        yield Problem(f"{where}.fallback", "set either `fallback` or `onError`, and not both")
+    for name in node.fallback or ():
+        if name not in workflow.state:
+            yield _unknown(f"{where}.fallback.{name}", "channel", name, set(workflow.state), "the workflow's state")
+
+
+def _check_tool(spec: AgentSpec, tool: ToolSpec, where: str) -> Iterator[Problem]:
+    if [tool.http, tool.integration, tool.mcp].count(None) != 2:  # noqa: PLR2004 - of three
+        yield Problem(where, "set exactly one of `http`, `integration` and `mcp`")
+    if tool.http is not None:
+        yield from _check_http(tool, tool.http, f"{where}.http")
+    if tool.integration is not None:
+        yield from check_integration_tool(tool, tool.integration, where)
+    if tool.mcp is not None:
+        servers = {server.name for server in spec.mcp_servers}
+        if tool.mcp.server not in servers:
+            yield _unknown(f"{where}.mcp.server", "MCP server", tool.mcp.server, servers, "spec.mcpServers")
+
+
+def _check_http(tool: ToolSpec, http: HTTPTool, where: str) -> Iterator[Problem]:
+    yield from check_headers(http, where)
     known = set(tool.parameters.get("properties", {}))
-    for name in tool.http.arguments_in_url:
+    for name in http.arguments_in_url:
         if name not in known:
-            yield _unknown(f"{where}.http.url", "argument", name, known, "`parameters.properties`")
-
-
-def _check_headers(tool: ToolSpec, where: str) -> Iterator[Problem]:
-    for name in tool.http.headers:
-        if name.lower() in SECRET_HEADERS:
-            yield Problem(where, f"`{name}` carries a secret: remove it, and set `bearerTokenSecretRef`")
-        elif name.lower() in TAKEN_HEADERS:
-            yield Problem(where, f"`{name}` is set by the runtime: remove it")
-
-
-def _check_api_key(tool: ToolSpec, where: str) -> Iterator[Problem]:
-    name = tool.http.api_key_header.lower()
-    if tool.http.api_key_secret_ref is None:
-        return
-    if name in SECRET_HEADERS:
-        yield Problem(where, f"`{tool.http.api_key_header}` takes no API key: set `bearerTokenSecretRef`")
-    elif name in TAKEN_HEADERS:
-        yield Problem(where, f"`{tool.http.api_key_header}` is set by the runtime: name another header")
-    elif name in {each.lower() for each in tool.http.headers}:
-        yield Problem(where, f"`{tool.http.api_key_header}` stands in `headers` as well: remove it there")
+            yield _unknown(f"{where}.url", "argument", name, known, "`parameters.properties`")
 
 
 def _unknown(path: str, noun: str, name: str, known: set[str], home: str) -> Problem:

@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from itertools import combinations, product
 
 from agent_runtime.spec.agent import AgentSpec
+from agent_runtime.spec.approval_node import ApprovalNode
 from agent_runtime.spec.checks.problem import Problem
 from agent_runtime.spec.edge import ForEach
+from agent_runtime.spec.emit_node import EmitNode
 from agent_runtime.spec.graph import reachable, successors
 from agent_runtime.spec.node import AgentNode, ModelNode, Node, SetNode, ToolNode, WorkflowNode
+from agent_runtime.spec.wait_node import WaitNode
 from agent_runtime.spec.workflow import WorkflowSpec
 
 
@@ -38,11 +41,15 @@ def check_writes(spec: AgentSpec, workflow: WorkflowSpec, path: str) -> Iterator
 
 def writes(spec: AgentSpec, node: Node) -> frozenset[str]:
     """The channels that a node may write."""
+    return _written(spec, node) | frozenset(node.fallback or ())
+
+
+def _written(spec: AgentSpec, node: Node) -> frozenset[str]:
     if isinstance(node, SetNode):
         return frozenset(node.with_.values)
     if isinstance(node, ModelNode | AgentNode):
         return frozenset({node.with_.save or "messages"})
-    if isinstance(node, ToolNode):
+    if isinstance(node, ToolNode | ApprovalNode | EmitNode | WaitNode):
         return frozenset({node.with_.save} if node.with_.save else ())
     return _written_by_sub_workflow(spec, node)
 

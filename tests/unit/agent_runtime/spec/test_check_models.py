@@ -18,6 +18,14 @@ MODELS = {
         "models[0].script[0].when",
         "no valid CEL",
     ),
+    "broken argument of a tool call": (
+        """
+models:
+- {name: default, provider: scripted, script: [{toolCalls: [{name: t, arguments: {n: 1, a: '{{ x }}'}}]}]}
+""",
+        "models[0].script[0].toolCalls[0].arguments.a",
+        "no valid CEL",
+    ),
     "two of one name": (
         """
 models:

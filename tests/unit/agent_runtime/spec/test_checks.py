@@ -99,6 +99,16 @@ UNSOUND = {
     "unknown forEach target": (ONE % ", next: {forEach: '[1]', to: z, max: 2}", "workflow.nodes[0].next.to", "`z`"),
     "unknown hand-over": (ONE % ", next: {handoff: [z]}", "workflow.nodes[0].next.handoff[0]", "no node `z`"),
     "unknown error target": (ONE % ", onError: z", "workflow.nodes[0].onError", "no node `z`"),
+    "two crons of a name": (
+        ONE % "" + "\ncrons: [{name: c, schedule: 0 2 * * *}, {name: c, schedule: 0 3 * * *}]",
+        "crons[1].name",
+        "another cron `c`",
+    ),
+    "cron with unknown input": (
+        ONE % "" + "\ncrons: [{name: c, schedule: 0 2 * * *, input: {z: 1}}]",
+        "crons[0].input.z",
+        "no such field",
+    ),
     "unknown need": (ONE % ", needs: [z]", "workflow.nodes[0].needs[0]", "no node `z`"),
     "duplicate node": (
         "workflow: {start: a, nodes: [{name: a, uses: model}, {name: a, uses: model}]}",
@@ -156,6 +166,24 @@ workflow:
 """,
         "workflow.nodes[3].needs",
         "may never fire",
+    ),
+    "agent nowhere": (
+        """
+workflow:
+  start: a
+  nodes: [{name: a, uses: agent, with: {timeout: 3s}}]
+""",
+        "workflow.nodes[0].with",
+        "set exactly one of `ref` and `url`",
+    ),
+    "token for an agent of the cluster": (
+        """
+workflow:
+  start: a
+  nodes: [{name: a, uses: agent, with: {ref: other, bearerTokenSecretRef: {name: s, key: k}}}]
+""",
+        "workflow.nodes[0].with.bearerTokenSecretRef",
+        "know each other by their certificates",
     ),
     "join on its own successor": (
         """
