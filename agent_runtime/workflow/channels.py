@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from agent_runtime.spec.channel import ChannelSpec
 
 LARGEST_VALUE = 4 << 20
-"""Bytes that a channel may keep. A workflow that doubles a text at each step would else fill the pod's memory, and
-MongoDB keeps 16 MiB for all channels of a checkpoint."""
+"""Bytes that a channel may keep. A workflow that doubles a text at each step would else fill the pod's memory."""
 
 _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
@@ -103,10 +102,10 @@ def fit(name: str, channel: ChannelSpec, value: Any) -> Any:
 def _fit(name: str, channel: ChannelSpec, value: Any) -> Any:
     if channel.reduce in {"append", "union"} and not isinstance(value, list):
         return [value]
-    if channel.type == "any" or (value is None and channel.reduce in {None, "replace"}):
-        return value
     if channel.type == "messages":
         return _messages(name, value)
+    if channel.type == "any" or (value is None and channel.reduce in {None, "replace"}):
+        return value
     if channel.type == "integer" and isinstance(value, float) and value.is_integer():
         return int(value)
     expected = _PYTHON_TYPES[channel.type]

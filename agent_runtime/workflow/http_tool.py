@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, quote, urlencode
 
 from agent_runtime import outbound, plain
-from agent_runtime.errors import CallError, CallErrorKind
+from agent_runtime.errors import CallError, CallErrorKind, ConfigError
+from agent_runtime.resilience.breakers import no_guard
 from agent_runtime.spec.scalars import seconds
 from agent_runtime.workflow.json_schema import Schema
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     import httpx
 
     from agent_runtime.outbound import Secrets
-    from agent_runtime.spec.tool import ToolSpec
+    from agent_runtime.resilience.breakers import Guard
+    from agent_runtime.spec.tool import HTTPTool, ToolSpec
 
 _HOLE = re.compile(r"\{([^{}]*)\}")
 
@@ -32,10 +34,15 @@ class HTTPToolCaller:
     spec: ToolSpec
     http: httpx.AsyncClient
     secrets: Secrets
+    guard: Guard = no_guard
 
     def __post_init__(self) -> None:
-        """Raises ConfigError if the tool's parameters are no valid JSON Schema."""
-        _ = self._schema
+        """Raises ConfigError if the tool makes no request, or its parameters are no valid JSON Schema."""
+        _ = self._request, self._schema
+
+    async def describe(self) -> ToolSpec:
+        """As the spec says."""
+        return self.spec
 
     async def call(self, arguments: Mapping[str, Any], key: str) -> Any:
         """The service's answer: parsed where it is JSON, else text.
@@ -46,14 +53,14 @@ class HTTPToolCaller:
             CallError: The arguments don't fit the tool's schema (`Refused`, nothing was sent), or the call failed.
         """
         await self._check(arguments)
-        tool = self.spec.http
+        tool = self._request
         url, rest = self._address(dict(arguments))
         has_body = tool.method not in {"GET", "DELETE"}
         if rest and not has_body:
             self._refuse_taken(rest)
             query = urlencode({name: _text(value) for name, value in rest.items()})
             url += ("&" if "?" in url else "?") + query
-        headers = {**tool.headers, **outbound.baggage.get().headers, "idempotency-key": key}
+        headers = {**tool.headers, **outbound.passed_on(), "idempotency-key": key}
         secret_header = ""
         if tool.bearer_token_secret_ref:
             headers |= self.secrets.bearer(tool.bearer_token_secret_ref)
@@ -76,6 +83,8 @@ class HTTPToolCaller:
             ),
             attempts=tool.max_attempts,
             longest_pause=timeout,
+            guard=self.guard,
+            backoff=tool.backoff,
         )
         try:
             return plain.parse(answer)
@@ -88,11 +97,17 @@ class HTTPToolCaller:
             return answer.decode("utf-8", errors="replace")
 
     @cached_property
+    def _request(self) -> HTTPTool:
+        if self.spec.http is None:
+            raise ConfigError(f"tool {self.spec.name} makes no HTTP request: set its `http`")
+        return self.spec.http
+
+    @cached_property
     def _schema(self) -> Schema:
         return Schema.read(self.spec.parameters, f"tool {self.spec.name}")
 
     async def _check(self, arguments: Mapping[str, Any]) -> None:
-        if not _sendable(arguments):
+        if not sendable(arguments):
             raise CallError(
                 CallErrorKind.REFUSED, f"the arguments of tool {self.spec.name} hold text that is no Unicode"
             )
@@ -101,7 +116,7 @@ class HTTPToolCaller:
 
     def _refuse_taken(self, arguments: Mapping[str, Any]) -> None:
         """An argument with the name of a parameter that the URL sets would be another value for it."""
-        set_already = {name for name, _ in parse_qsl(self.spec.http.url.partition("?")[2], keep_blank_values=True)}
+        set_already = {name for name, _ in parse_qsl(self._request.url.partition("?")[2], keep_blank_values=True)}
         if taken := sorted(set_already.intersection(arguments)):
             raise CallError(
                 CallErrorKind.REFUSED, f"the argument {taken[0]} of tool {self.spec.name} is set by the tool's address"
@@ -117,7 +132,7 @@ class HTTPToolCaller:
             used.add(name)
             return quote(_text(arguments[name]), safe="")
 
-        path, mark, query = self.spec.http.url.partition("?")
+        path, mark, query = self._request.url.partition("?")
         segments = []
         for segment in path.split("/"):
             filled = _HOLE.sub(value, segment)
@@ -131,7 +146,7 @@ class HTTPToolCaller:
         return url, {name: given for name, given in arguments.items() if name not in used}
 
 
-def _sendable(arguments: Mapping[str, Any]) -> bool:
+def sendable(arguments: Mapping[str, Any]) -> bool:
     """Whether the arguments can be written as UTF-8: JSON lets half a character pass."""
     try:
         json.dumps(dict(arguments), ensure_ascii=False).encode()

@@ -17,10 +17,14 @@ if TYPE_CHECKING:
     import httpx
     from langchain_core.language_models.chat_models import BaseChatModel
 
+    from agent_runtime.events.port import EventPort
+    from agent_runtime.integrations.access import Integrations
+    from agent_runtime.mcp.servers import MCPServers
     from agent_runtime.outbound import Secrets
+    from agent_runtime.resilience.assembly import Resilience
     from agent_runtime.spec.workflow import WorkflowSpec
-    from agent_runtime.workflow.http_tool import HTTPToolCaller
     from agent_runtime.workflow.peer import Peer
+    from agent_runtime.workflow.tools import Tool
 
     NodeFunction = Callable[[dict[str, Any]], Awaitable[Any]]
 
@@ -33,6 +37,12 @@ class Services:
     secrets: Secrets
     models: Mapping[str, BaseChatModel]
     peers: Mapping[str, Peer]
+    integrations: Callable[[], Integrations]
+    """Made at first use: most agents have none."""
+    resilience: Resilience
+    events: Callable[[], EventPort]
+    """Asked for by nodes that emit or await some."""
+    mcp_servers: MCPServers | None = None
 
 
 @dataclass(frozen=True)
@@ -41,7 +51,7 @@ class Parts:
 
     workflow: WorkflowSpec
     services: Services
-    tools: Mapping[str, HTTPToolCaller]
+    tools: Mapping[str, Tool]
 
     def view(self, state: Mapping[str, Any]) -> dict[str, Any]:
         """The variable `state` of expressions."""
@@ -53,6 +63,14 @@ class Parts:
         if unknown := sorted(values.keys() - channels.keys()):
             raise WorkflowError(f"there is no channel `{unknown[0]}`: declare it in `state`")
         return {name: fit(name, channels[name], value) for name, value in values.items()}
+
+    async def route(self, target: str) -> None:
+        """Counts the running task's step to another agent or node.
+
+        Raises:
+            CallError: The limits of the agent are used up.
+        """
+        await self.services.resilience.route(target, idempotency_key())
 
 
 def idempotency_key() -> str:

@@ -1,51 +1,154 @@
-"""Calls to other agents."""
+"""Calls to other agents, by A2A."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+import time
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from uuid import NAMESPACE_URL, uuid5
 
-from agent_runtime import outbound, plain
+from agent_runtime import outbound
+from agent_runtime.a2a.client import Endpoint, Interface, discover
+from agent_runtime.a2a.delivery import Delivery
+from agent_runtime.a2a.protocol import PATH, TIMEOUT_HEADER, TaskState
 from agent_runtime.errors import CallError, CallErrorKind, WorkflowError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     import httpx
+
+    from agent_runtime.a2a.followed import Piece, Question
 
 HOPS_HEADER = "apm-hops"
 MAX_HOPS = 8
 """Longest chain of agents that ask each other; ends cycles between agents."""
 
-_ATTEMPTS = 4
-_LONGEST_PAUSE = 10.0
+_CARD_SECONDS = 300.0
+"""How long an agent's card is believed."""
+_UNCLEAR = 1.0
+"""Seconds after the end of a node in which its run ends as well, where it was ended with it."""
+_GOODBYE = 5.0
+"""Seconds in which the other agent is told that nobody waits for it any more."""
+_ENDS: dict[str, tuple[CallErrorKind, str]] = {
+    TaskState.FAILED: (CallErrorKind.SERVER, "the run of agent {name} failed"),
+    TaskState.CANCELED: (CallErrorKind.REFUSED, "the run of agent {name} was cancelled"),
+    TaskState.REJECTED: (CallErrorKind.REFUSED, "agent {name} does not take the task"),
+    TaskState.AUTH_REQUIRED: (CallErrorKind.AUTHENTICATION, "agent {name} wants more proof for this task"),
+}
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What is asked: `text`, in the other agent's context `context`, for at most `limit` seconds.
+
+    What is asked again with the same `key` joins what was begun the first time.
+    """
+
+    context: str
+    text: str
+    key: str
+    limit: float
+
+
+@dataclass(frozen=True)
+class Listener:
+    """The node that asks.
+
+    Attributes:
+        consult: gives the answer to what the other agent asks back.
+        hear: takes pieces of its answer as they come.
+        goes_on: whether another pod goes on with the run that is being stopped.
+    """
+
+    consult: Callable[[list[Question]], Any]
+    hear: Callable[[Piece], None]
+    goes_on: Callable[[], bool]
 
 
 @dataclass(frozen=True)
 class PeerAnswer:
-    """What another agent's run ended with; `text` is its last message, if it has messages."""
+    """What another agent brought: text, or data where it has no words. The same answer has the same `identifier`."""
 
+    identifier: str
     text: str | None
-    values: dict[str, Any]
+    data: Any
 
 
 @dataclass(frozen=True)
 class Peer:
-    """Another agent, reached at its Service; `http` is None if that takes a certificate which this agent lacks."""
+    """Another agent.
+
+    Attributes:
+        http: None if it takes a certificate to call the agent, which this one lacks.
+        token: what proves to an agent outside who calls; None for the agents of this cluster.
+    """
 
     name: str
     url: str
     http: httpx.AsyncClient | None
+    token: Callable[[], Mapping[str, str]] | None = None
+    _cards: dict[str, tuple[float, Interface]] = field(default_factory=dict)
+    _goodbyes: dict[str, tuple[asyncio.Task[None], asyncio.Event]] = field(default_factory=dict)
 
-    async def ask(self, thread: str, text: str, key: str, limit: float) -> PeerAnswer:
-        """Runs the other agent on `text` and waits for its answer, at most `limit` seconds for each try.
+    async def ask(self, asked: Ask, listener: Listener) -> PeerAnswer:
+        """Runs the other agent and waits for its answer, also while its pods come and go.
 
-        A repeated call with the same `key` joins the first one's run, so it is safe to try again.
+        Where nobody waits any more, since the time is over or the run is cancelled, the other agent is told.
 
         Raises:
-            CallError: The agent could not be reached, or its run failed.
+            CallError: The agent could not be reached in time, or its run failed.
             WorkflowError: The chain of agents is too long, or this agent has no certificate to show.
         """
-        http = self.http
-        if http is None:
+        http, hops = self._allowed()
+        key = str(uuid5(NAMESPACE_URL, asked.key))
+        await self._after_goodbye(key)
+        deadline = time.monotonic() + _bounded(asked.limit)
+
+        async def connect(limit: float) -> Endpoint:
+            headers = {
+                **outbound.passed_on(),
+                **(self.token() if self.token else {}),
+                HOPS_HEADER: str(hops),
+                TIMEOUT_HEADER: f"{max(0.0, deadline - time.monotonic()):.3f}",
+                "idempotency-key": key,
+            }
+            return Endpoint(self._what, http, await self._interface(http, headers, limit), headers)
+
+        # Agents of this cluster take the same message once; of others only few do.
+        looks, again = self.token is not None, outbound.baggage.get().again
+        delivery = Delivery(self._what, connect, listener.hear, looks=looks, again=again)
+        try:
+            return await self._converse(delivery, asked, key, listener)
+        except asyncio.CancelledError:
+            self._say_goodbye(key, delivery, listener)
+            raise
+        except CallError as error:
+            if error.kind is CallErrorKind.TIMEOUT:
+                self._say_goodbye(key, delivery, listener)
+            if error.kind is not CallErrorKind.AUTHENTICATION:
+                raise
+            raise CallError(error.kind, f"{error}: {self._hint}") from None
+
+    async def _converse(self, delivery: Delivery, asked: Ask, key: str, listener: Listener) -> PeerAnswer:
+        task, limit = delivery.task, _bounded(asked.limit)
+        await delivery.deliver(_message(key, asked.text, contextId=asked.context), limit)
+        answers = 0
+        while task.state == TaskState.INPUT_REQUIRED:
+            answer = listener.consult(task.questions)
+            # One that was given before the node began anew is the same message, and taken once.
+            message = _message(f"{key}-{answers}", answer, contextId=task.context, taskId=task.id)
+            await delivery.deliver(message, limit)
+            answers += 1
+        if end := _ENDS.get(task.state):
+            kind, told = end
+            raise CallError(kind, told.format(name=self.name) + (f": {task.told}" if task.told else ""))
+        return PeerAnswer(*task.answer())
+
+    def _allowed(self) -> tuple[httpx.AsyncClient, int]:
+        if self.http is None:
             raise WorkflowError(
                 f"agent {self.name} was not asked: it takes calls by TLS, and this agent has no certificate; "
                 "set the same `tls.mode` for both"
@@ -56,42 +159,49 @@ class Peer:
                 f"agent {self.name} was not asked: {MAX_HOPS} agents have asked each other in turn already; "
                 "look for a cycle between agents"
             )
-        headers = {**outbound.baggage.get().headers, HOPS_HEADER: str(hops), "idempotency-key": key}
-        body = {
-            "assistant_id": "agent",
-            "input": {"messages": [{"role": "user", "content": text}]},
-            "if_not_exists": "create",
-            "multitask_strategy": "enqueue",
-            "on_disconnect": "continue",
-        }
-        try:
-            answer = await self._called(http, thread, headers, body, limit)
-        except CallError as error:
-            if error.kind is not CallErrorKind.AUTHENTICATION:
-                raise
-            raise CallError(error.kind, f"{error}: {self._hint}") from None
-        return _parse(answer, self.name)
+        return self.http, hops
 
-    async def _called(
-        self, http: httpx.AsyncClient, thread: str, headers: dict[str, str], body: dict[str, Any], limit: float
-    ) -> bytes:
-        return await outbound.retried(
-            lambda: outbound.request(
-                http,
-                "POST",
-                f"{self.url.rstrip('/')}/threads/{thread}/runs/wait",
-                what=f"agent {self.name}",
-                timeout=limit,
-                headers=headers,
-                body=body,
-            ),
-            attempts=_ATTEMPTS,
-            longest_pause=_LONGEST_PAUSE,
-        )
+    async def _interface(self, http: httpx.AsyncClient, headers: Mapping[str, str], limit: float) -> Interface:
+        if self.token is None:
+            return Interface(f"{self.url.rstrip('/')}{PATH}", streaming=True)
+        read, found = self._cards.get(self.url, (0.0, None))
+        if found is None or time.monotonic() - read > _CARD_SECONDS:
+            found = await discover(http, self.url, headers, self._what, limit)
+            self._cards[self.url] = time.monotonic(), found
+        return found
+
+    def _say_goodbye(self, key: str, delivery: Delivery, listener: Listener) -> None:
+        over, again = outbound.baggage.get().over, asyncio.Event()
+
+        async def cancel() -> None:
+            # A node is stopped before it is clear whether its run ends or goes on elsewhere, where it wants the answer.
+            waits = [asyncio.create_task(event.wait()) for event in (over, again)]
+            await asyncio.wait(waits, timeout=_UNCLEAR, return_when=asyncio.FIRST_COMPLETED)
+            for wait in waits:
+                wait.cancel()
+            if not listener.goes_on():
+                with suppress(CallError, RuntimeError):  # the connections may have been given up
+                    await delivery.cancel(_GOODBYE)
+            self._goodbyes.pop(key, None)
+
+        self._goodbyes[key] = asyncio.create_task(cancel()), again
+
+    async def _after_goodbye(self, key: str) -> None:
+        """A node that is tried again begins another task, and not before the old one is known to be unwanted."""
+        if found := self._goodbyes.get(key):
+            goodbye, again = found
+            again.set()
+            await asyncio.wait({goodbye})
+
+    @property
+    def _what(self) -> str:
+        return f"agent {self.name}"
 
     @property
     def _hint(self) -> str:
         """What to set where the other agent does not take this one for a caller."""
+        if self.token is not None:
+            return "set `with.bearerTokenSecretRef` to a token that it takes"
         if self.url.startswith("https:"):
             return (
                 "it lets in agents whose `workflow` asks it, and those in its `network.ingressFrom`: name this agent "
@@ -103,25 +213,12 @@ class Peer:
         )
 
 
-def _parse(body: bytes, name: str) -> PeerAnswer:
-    try:
-        values = plain.parse(body, plain.DEEPEST)
-    except ValueError:
-        values = None
-    if not isinstance(values, dict):
-        raise CallError(CallErrorKind.BAD_ANSWER, f"agent {name} gave an answer that is no state")
-    if failure := values.get("__error__"):
-        raise CallError(
-            CallErrorKind.SERVER,
-            f"the run of agent {name} failed: {failure.get('message', 'no reason given')}",
-        )
-    messages = values.get("messages") or []
-    last = messages[-1] if messages else {}
-    return PeerAnswer(_content(last) if last.get("type") == "ai" else None, values)
+def _bounded(limit: float) -> float:
+    """Seconds, within what the run has left."""
+    left = outbound.baggage.get().left
+    return limit if left is None else min(limit, left)
 
 
-def _content(message: dict[str, Any]) -> str:
-    content = message.get("content") or ""
-    if isinstance(content, str):
-        return content
-    return "".join(block.get("text", "") for block in content if isinstance(block, dict))
+def _message(identifier: str, content: Any, **about: str) -> dict[str, Any]:
+    part = {"text": content} if isinstance(content, str) else {"data": content, "mediaType": "application/json"}
+    return {"messageId": identifier, "role": "ROLE_USER", "parts": [part], **about}

@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from langchain_core.messages.tool import ToolCall
 
     from agent_runtime.spec.node import ModelNode
-    from agent_runtime.workflow.http_tool import HTTPToolCaller
     from agent_runtime.workflow.parts import NodeFunction, Parts
+    from agent_runtime.workflow.tools import Tool
 
 _MAX_CALLS = 64
 """Tool calls that one answer of a model may make; more is no plan but a flood for the service behind the tool."""
@@ -59,7 +59,10 @@ def build(node: ModelNode, parts: Parts) -> NodeFunction:
         update = parts.update(await _kept(added, node.name, params.save, schema))
         if not isinstance(node.next, Handoff):
             return update
-        return Command(update=update, goto=target(talk.handed_over_to(added) or node.next.otherwise))
+        receiver = talk.handed_over_to(added)
+        if receiver is not None:
+            await parts.route(receiver)
+        return Command(update=update, goto=target(receiver or node.next.otherwise))
 
     return run
 
@@ -70,7 +73,7 @@ class _Talk:
 
     node: ModelNode
     model: BaseChatModel
-    tools: Mapping[str, HTTPToolCaller]
+    tools: Mapping[str, Tool]
     receivers: Mapping[str, str]
     """Tool that hands over to the node's name."""
     options: Mapping[str, Any]
@@ -79,9 +82,7 @@ class _Talk:
     def of(cls, node: ModelNode, parts: Parts) -> _Talk:
         tools = {name: parts.tools[name] for name in node.with_.tools}
         receivers = node.next.handoff if isinstance(node.next, Handoff) else ()
-        options: dict[str, Any] = {
-            "tools": [spec_to_wire(tool.spec) for tool in tools.values()] + handoff.tools(receivers)
-        }
+        options: dict[str, Any] = {}
         if node.with_.output is not None:
             form = {"name": node.name, "schema": node.with_.output}
             options["response_format"] = {"type": "json_schema", "json_schema": form}
@@ -96,8 +97,10 @@ class _Talk:
             WorkflowError: The model called tools in more than `maxToolRounds` rounds.
         """
         added: list[BaseMessage] = []
+        told = [spec_to_wire(await tool.describe()) for tool in self.tools.values()]
+        options = {**self.options, "tools": told + handoff.tools(self.receivers.values())}
         for number in range(self.node.with_.max_tool_rounds + 1):
-            answer = await self.model.ainvoke([*messages, *added], **self.options)
+            answer = await self.model.ainvoke([*messages, *added], **options)
             added.append(answer)
             calls = answer.tool_calls
             added += [_failure(call["id"], call["error"] or "") for call in answer.invalid_tool_calls]

@@ -45,6 +45,12 @@ def test_backups_and_restores_are_valid(file):
     assert {spec.from_.backup_ref.name} <= names if item["kind"] == "Restore" else True
 
 
+@pytest.mark.parametrize("file", sorted((EXAMPLES / "reports").glob("*.yaml")), ids=lambda file: file.name)
+def test_reports_are_valid(file):
+    item = yaml.safe_load(file.read_text())
+    SPECS[item["kind"]].model_validate(item["spec"])
+
+
 def test_an_agent_that_is_named_is_there():
     demo = {agent["metadata"]["name"]: agent for file in EXAMPLES.glob("*.yaml") for agent in agents(file)}
     for agent in demo.values():

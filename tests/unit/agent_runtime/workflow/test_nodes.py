@@ -110,7 +110,7 @@ TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 async def test_headers_for_tracing_go_to_the_other_agent():
     async with (
-        tool_server(answer={"messages": [{"type": "ai", "content": "hi"}]}) as other,
+        tool_server(answer={"jsonrpc": "2.0", "result": {"message": {"parts": [{"text": "hi"}]}}}) as other,
         running({"workflow": ASK}, peers={"other": other.url}) as it,
     ):
         headers = {"traceparent": TRACE, "tracestate": "v=" + "x" * 600, HOPS_HEADER: "2", "authorization": "Bearer x"}
