@@ -9,9 +9,11 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from structlog.contextvars import bound_contextvars
 
+from agent_runtime.a2a.protocol import CARD_PATH
 from agent_runtime.auth.principal import NOBODY
 from agent_runtime.auth.proof import Proof
 from agent_runtime.errors import AgentError, AuthenticationError
+from agent_runtime.resilience.subject import Subject, subject
 from agent_runtime.server import problems
 from agent_runtime.server.connection import PEER, Peer
 
@@ -23,9 +25,12 @@ if TYPE_CHECKING:
 
 log = structlog.get_logger()
 
-OPEN = frozenset({"/livez", "/readyz", "/ok"})
-"""What probes and load balancers ask, which tells nothing of any caller."""
+OPEN = frozenset({"/livez", "/readyz", "/ok", CARD_PATH})
+"""What probes and load balancers ask, and the card by which clients learn what proof to bring. It tells nothing of any
+caller."""
 METRICS = "/metrics"
+_HANDSHAKE = ("OPTIONS", "/events")
+"""By which a sender asks whether its events are wanted, before it sends any with its proof."""
 
 
 class Authenticate:
@@ -38,11 +43,12 @@ class Authenticate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serves one request."""
-        if scope["type"] != "http" or scope["path"] in OPEN:
+        if scope["type"] != "http" or scope["path"] in OPEN or (scope["method"], scope["path"]) == _HANDSHAKE:
             await self._app(scope, receive, send)
             return
         peer: Peer | None = scope.get("state", {}).get(PEER)
-        proof = Proof.read(Headers(scope=scope), peer.uri if peer else None)
+        address = (scope.get("client") or ("",))[0]
+        proof = Proof.read(Headers(scope=scope), peer.uri if peer else None, address)
         try:
             if scope["path"] == METRICS:
                 self._authenticator.may_scrape(proof)
@@ -54,6 +60,7 @@ class Authenticate:
             await self._refuse(error, proof, scope, receive, send)
             return
         scope.setdefault("state", {})["principal"] = principal
+        subject.set(Subject.of_owner(principal.owner))
         with bound_contextvars(**principal.description):
             await self._app(scope, receive, send)
 

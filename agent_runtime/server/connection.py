@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from agent_runtime.server.lingering import LingeringTransport
 from agent_runtime.tls.contexts import uri_of
 
 if TYPE_CHECKING:
@@ -49,10 +50,13 @@ class PeerProtocol(H11Protocol):
     """
 
     _patience: asyncio.TimerHandle | None = None
+    _lingering: LingeringTransport
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """As asyncio.Protocol."""
         super().connection_made(transport)
+        self._lingering = LingeringTransport(transport, self.loop, self._body_comes)
+        self.transport = self._lingering  # type: ignore[assignment] # has all that it does not do itself
         self._await_head()
         if len(self.connections) > MOST:
             self._make_room()
@@ -78,6 +82,8 @@ class PeerProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         """As asyncio.Protocol."""
+        if self._lingering.lingers:
+            return
         super().data_received(data)
         if not self._idle:
             self._stop_waiting()
@@ -97,6 +103,10 @@ class PeerProtocol(H11Protocol):
     def _idle(self) -> bool:
         """Whether no request is being served."""
         return self.cycle is None or self.cycle.response_complete
+
+    def _body_comes(self) -> bool:
+        """Whether the client has not sent all of a body of which nothing more is wanted."""
+        return self.cycle is not None and self.cycle.response_complete and self.cycle.more_body
 
     def _await_head(self) -> None:
         self._stop_waiting()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import choose_encoder
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -34,7 +35,12 @@ async def readyz(request: Request) -> Response:
 
 
 async def metrics(request: Request) -> Response:
-    return Response(generate_latest(agent_of(request).metrics.registry), media_type=CONTENT_TYPE_LATEST)
+    agent = agent_of(request)
+    if agent.tracing is not None:
+        # The one form that has exemplars, for who asks for it, as Prometheus does.
+        encode, kind = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(agent.metrics.registry), media_type=kind)
+    return Response(generate_latest(agent.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
 
 def readiness(agent: Agent) -> dict[str, dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -15,10 +16,16 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
+    from agent_runtime.auth.principal import Principal
+
 BODY_SECONDS = 20.0
 """How long a client may take to send a body, however fast its pieces come."""
 BUFFERED_BYTES = 64 << 20
 """Bytes of all bodies that are being read; one body alone has a limit of its own."""
+
+_ALONE = 0.9
+"""The part of the requests at a time that one caller may have where nobody else has any; the rest lets others in."""
+_AMONG_OTHERS = 0.5
 
 _PROBES = frozenset({"/livez", "/readyz"})
 
@@ -85,3 +92,36 @@ class RefuseOverload:
             await self._app(scope, receive, send)
         finally:
             self._open -= 1
+
+
+class ShareRequests:
+    """Answers 429 to a caller who has more than a share of the requests that a pod can serve at a time.
+
+    Requests that wait for runs stay open for long, so that one caller could take all places and keep the others out.
+    """
+
+    def __init__(self, app: ASGIApp, most: int) -> None:
+        self._app = app
+        self._most = most
+        self._open: Counter[str] = Counter()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serves one request."""
+        principal: Principal | None = scope.get("state", {}).get("principal")
+        if scope["type"] != "http" or principal is None:
+            await self._app(scope, receive, send)
+            return
+        owner = principal.owner
+        share = max(1, int(self._most * (_AMONG_OTHERS if self._open.keys() - {owner} else _ALONE)))
+        if self._open[owner] >= share:
+            detail = f"{share} of your requests are being answered, which is the most for one caller now: try again"
+            refusal = problem(HTTPStatus.TOO_MANY_REQUESTS, detail, {"retry-after": "1"})
+            await refusal(scope, receive, send)
+            return
+        self._open[owner] += 1
+        try:
+            await self._app(scope, receive, send)
+        finally:
+            self._open[owner] -= 1
+            if not self._open[owner]:
+                del self._open[owner]

@@ -11,8 +11,8 @@ from starlette.datastructures import MutableHeaders
 
 from agent_runtime.server.app import build_app
 from agent_runtime.server.connection import PEER, Peer, PeerProtocol
-from agent_runtime.tls.contexts import PortContext, port_context
-from agent_runtime.tls.material import Renewal
+from agent_runtime.tls.contexts import PortContext
+from agent_runtime.tls.material import Renewal, server_context
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -30,7 +30,7 @@ def port_config(agent: Agent) -> uvicorn.Config:
     """
     settings, app, context = agent.settings, build_app(agent), None
     if agent.material is not None:
-        renewal = Renewal(agent.material, port_context)
+        renewal = Renewal(agent.material, server_context)
         context = PortContext(ssl.PROTOCOL_TLS_SERVER, renewal)
         app.add_middleware(CloseOutdated, renewal=renewal)
     app.add_middleware(CloseOnDrain, agent=agent)

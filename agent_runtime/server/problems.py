@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,11 @@ from agent_runtime.errors import (
     AgentError,
     AuthenticationError,
     ConflictError,
+    FencedError,
     ForbiddenError,
     InputError,
     NotFoundError,
+    TooManyRequestsError,
     UnavailableError,
 )
 from agent_runtime.runs.encode import dumps
@@ -29,9 +32,11 @@ log = structlog.get_logger()
 _STATUS: dict[type[AgentError], HTTPStatus] = {
     NotFoundError: HTTPStatus.NOT_FOUND,
     ConflictError: HTTPStatus.CONFLICT,
+    FencedError: HTTPStatus.CONFLICT,
     AuthenticationError: HTTPStatus.UNAUTHORIZED,
     ForbiddenError: HTTPStatus.FORBIDDEN,
     InputError: HTTPStatus.UNPROCESSABLE_ENTITY,
+    TooManyRequestsError: HTTPStatus.TOO_MANY_REQUESTS,
     UnavailableError: HTTPStatus.SERVICE_UNAVAILABLE,
 }
 
@@ -50,8 +55,13 @@ def problem(status: int, detail: str, headers: dict[str, str] | None = None, **m
 
 async def on_agent_error(_: Request, error: Exception) -> Response:
     """Our own errors, whose messages are meant for clients."""
-    status = _STATUS.get(type(error), HTTPStatus.INTERNAL_SERVER_ERROR)  # type: ignore[arg-type]
-    headers = {"retry-after": str(error.retry_after)} if isinstance(error, UnavailableError) else None
+    found = (status for kind, status in _STATUS.items() if isinstance(error, kind))
+    status = next(found, HTTPStatus.INTERNAL_SERVER_ERROR)
+    headers = {}
+    if isinstance(error, UnavailableError | TooManyRequestsError):
+        headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
+    if isinstance(error, TooManyRequestsError):
+        headers |= error.headers
     return problem(status, str(error), headers)
 
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import asyncio
 import signal
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
 import uvicorn
 
+from agent_runtime import garbage
 from agent_runtime.logs import on_loop_error
 from agent_runtime.server.lag import LagMeter
+from agent_runtime.server.listener import listen_with_tls
 from agent_runtime.server.port import port_config
-from agent_runtime.tls.contexts import HANDSHAKE_SECONDS, await_hello
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from agent_runtime.agent import Agent
 
 log = structlog.get_logger()
+
+_TICK = 1.0
+"""Seconds between two values of the header `Date`, which has seconds."""
 
 
 class DrainingServer(uvicorn.Server):
@@ -34,6 +38,7 @@ class DrainingServer(uvicorn.Server):
         super().__init__(config)
         self._agent = agent
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._ending = asyncio.Event()
 
     async def startup(self, sockets: list[object] | None = None) -> None:  # type: ignore[override]
         """Starts to listen."""
@@ -42,10 +47,19 @@ class DrainingServer(uvicorn.Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begins to drain; a second signal, or one before the start, ends at once."""
-        if sig != signal.SIGTERM or self._agent.draining or self._loop is None:
-            super().handle_exit(sig, frame)
+        if sig == signal.SIGTERM and not self._agent.draining and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._drain)
             return
-        self._loop.call_soon_threadsafe(self._drain)
+        super().handle_exit(sig, frame)
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._ending.set)
+
+    async def main_loop(self) -> None:
+        """Serves until it is to end; uvicorn's own would wake ten times a second to see whether it is."""
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_TICK):
+                    await self._ending.wait()
 
     def _drain(self) -> None:
         log.info("draining", seconds=self._agent.settings.drain_delay)
@@ -55,6 +69,7 @@ class DrainingServer(uvicorn.Server):
 
     def _close(self) -> None:
         self.should_exit = True
+        self._ending.set()
 
 
 def serve(agent: Agent) -> None:
@@ -67,12 +82,8 @@ def serve(agent: Agent) -> None:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(on_loop_error)
         if config.is_ssl:
-            # uvicorn has no setting for it, and the default of 60 s lets clients hold connections that do nothing.
-            serving = partial(loop.create_server, ssl_handshake_timeout=HANDSHAKE_SECONDS)
-            loop.create_server = serving  # type: ignore[method-assign]
+            listen_with_tls(loop)
         listener = config.bind_socket()
-        if config.is_ssl:
-            await_hello(listener)
         loop.set_default_executor(ThreadPoolExecutor(settings.threads, thread_name_prefix="blocking"))
         meter = LagMeter(loop, agent.metrics.loop_lag)
         meter.start()
@@ -81,5 +92,6 @@ def serve(agent: Agent) -> None:
         finally:
             meter.stop()
 
+    garbage.settle()
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(main())

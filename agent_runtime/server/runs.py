@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, Literal, cast
 
+from pydantic import Field, RootModel
 from starlette.responses import Response
 from starlette.routing import Route
 
@@ -15,8 +16,22 @@ from agent_runtime.runs.encode import dumps
 from agent_runtime.runs.request import RunRequest
 from agent_runtime.server.assistants import check_id
 from agent_runtime.server.follow import FollowingResponse
-from agent_runtime.server.wire import ThreadRoute, agent_of, caller, number, read, refuse_own_names, reply, whole
-from agent_runtime.state.records import shown
+from agent_runtime.server.lists import paged
+from agent_runtime.server.select import named, selected
+from agent_runtime.server.streams import asks_to_cancel, location, stream
+from agent_runtime.server.wire import (
+    Body,
+    ThreadRoute,
+    agent_of,
+    caller,
+    number,
+    principal_of,
+    read,
+    refuse_own_names,
+    reply,
+    reply_list,
+)
+from agent_runtime.state.records import ACTIVE, PUSH, CancelAction, RunStatus, shown
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -26,14 +41,40 @@ if TYPE_CHECKING:
     from agent_runtime.agent import Agent
     from agent_runtime.state.records import Run
 
+_PAGE = 20
+"""Runs that are read at a time; each may have a megabyte of input, and one of metadata."""
 _STATUSES = {"pending", "running", "error", "success", "timeout", "interrupted"}
-_KEEP_ALIVE = 15.0
-"""Seconds without an event after which a comment is sent, so that no proxy closes the stream."""
+
+
+class BatchedRun(RunRequest):
+    thread_id: str | None = None
+
+
+class Batch(RootModel[list[BatchedRun]]):
+    root: list[BatchedRun] = Field(min_length=1, max_length=1000)
+
+
+class CancelMany(Body):
+    thread_id: str | None = None
+    run_ids: tuple[str, ...] = Field(default=(), max_length=1000)
+    status: Literal["pending", "running", "all"] | None = None
 
 
 async def create_run(request: Request) -> Response:
     run, _ = await _submit(request)
-    return reply(describe(agent_of(request), run), headers=_location(run))
+    return reply(describe(agent_of(request), run), headers=location(run))
+
+
+async def create_runs(request: Request) -> Response:
+    agent, asked = agent_of(request), (await read(request, Batch)).root
+    for one in asked:
+        check_id(agent, one.assistant_id)
+        refuse_own_names(one.metadata)
+    _refuse_at_end(agent)
+    key = principal_of(request).key
+    runs = [(key(one.thread_id) if one.thread_id else None, one) for one in asked]
+    accepted = await agent.runs.submit_many(runs, caller(request))
+    return reply([describe(agent, run) for run in accepted])
 
 
 async def wait_run(request: Request) -> Response:
@@ -43,9 +84,10 @@ async def wait_run(request: Request) -> Response:
 
 
 async def stream_run(request: Request) -> Response:
-    run, asked = await _submit(request)
+    # Kept for a client that comes back: to another pod, perhaps, or because this one died.
+    run, asked = await _submit(request, {"stream_resumable": True})
     cancel = asked.on_disconnect == "cancel"
-    return _stream(agent_of(request), run, 0, cancel=cancel, temporary=_temporary(request, asked))
+    return stream(agent_of(request), run, 0, cancel=cancel, temporary=_temporary(request, asked))
 
 
 async def list_runs(request: Request) -> Response:
@@ -56,8 +98,9 @@ async def list_runs(request: Request) -> Response:
     if await agent.runs.store.thread(thread_id) is None:
         raise NotFoundError(f"there is no thread {shown(thread_id)}")
     limit, offset = number(request, "limit", 10, 1000), number(request, "offset", 0, 1_000_000)
-    found = await agent.runs.store.runs(thread_id, status, limit, offset)
-    return reply([describe(agent, run) for run in found])
+    found = paged(partial(agent.runs.store.runs, thread_id, status), limit, offset, _PAGE)
+    names = named(request)
+    return await reply_list(request, (selected(describe(agent, run), names) async for run in found))
 
 
 async def get_run(request: Request) -> Response:
@@ -70,24 +113,37 @@ async def delete_run(request: Request) -> Response:
 
 
 async def join_run(request: Request) -> Response:
-    cancel = _asks_to_cancel(request)
+    cancel = asks_to_cancel(request)
     return await _result(request, await _run(request), cancel=cancel, temporary=False)
 
 
-async def join_stream(request: Request) -> Response:
-    after = whole(request.headers.get("last-event-id")) or 0
-    cancel = _asks_to_cancel(request)
-    return _stream(agent_of(request), await _run(request), after, cancel=cancel, temporary=False)
-
-
 async def cancel_run(request: Request) -> Response:
-    agent, run = agent_of(request), await _run(request)
-    if request.query_params.get("action", "interrupt") != "interrupt":
-        raise InputError("`action` must be interrupt: rollback is not supported")
-    await agent.runs.cancel(run)
-    if request.query_params.get("wait") in {"1", "true"}:
-        return reply(await agent.runs.wait(run))
-    return Response(status_code=202)
+    agent, run, action = agent_of(request), await _run(request), _action(request)
+    await agent.runs.cancel(run, action)
+    if request.query_params.get("wait", "").lower() not in {"1", "true"}:
+        return Response(status_code=202)
+    if action == "rollback":
+        await agent.runs.following.ended(run)
+        return Response(status_code=204)
+    return await _result(request, run, cancel=False, temporary=False)
+
+
+async def cancel_runs(request: Request) -> Response:
+    agent, asked, action = agent_of(request), await read(request, CancelMany), _action(request)
+    if asked.status is None and not asked.run_ids:
+        raise InputError("say which runs to cancel: by `run_ids`, or by `status`")
+    caller = principal_of(request)
+    thread = caller.key(asked.thread_id) if asked.thread_id else None
+    statuses: tuple[RunStatus, ...] = ACTIVE if asked.status in {None, "all"} else (cast("RunStatus", asked.status),)
+    await agent.runs.cancel_many(await agent.runs.chosen(caller, thread, asked.run_ids, statuses), action)
+    return Response(status_code=204)
+
+
+def _action(request: Request) -> CancelAction:
+    action = request.query_params.get("action", "interrupt")
+    if action not in {"interrupt", "rollback"}:
+        raise InputError("the query parameter action must be interrupt or rollback")
+    return cast("CancelAction", action)
 
 
 def describe(agent: Agent, run: Run) -> dict[str, Any]:
@@ -97,7 +153,7 @@ def describe(agent: Agent, run: Run) -> dict[str, Any]:
         "thread_id": shown(run.thread_id),
         "assistant_id": agent.assistant_id,
         "status": run.status,
-        "metadata": run.metadata,
+        "metadata": {name: value for name, value in run.metadata.items() if not name.startswith(PUSH)},
         "multitask_strategy": run.request["body"]["multitask_strategy"],
         "created_at": run.created_at,
         "updated_at": run.updated_at,
@@ -105,13 +161,17 @@ def describe(agent: Agent, run: Run) -> dict[str, Any]:
     }
 
 
-async def _submit(request: Request) -> tuple[Run, RunRequest]:
-    agent, asked = agent_of(request), await read(request, RunRequest)
+async def _submit(request: Request, changes: dict[str, Any] | None = None) -> tuple[Run, RunRequest]:
+    agent, asked = agent_of(request), (await read(request, RunRequest)).model_copy(update=changes)
     check_id(agent, asked.assistant_id)
     refuse_own_names(asked.metadata)
+    _refuse_at_end(agent)
+    return await agent.runs.submit(request.path_params.get("thread_id"), asked, caller(request)), asked
+
+
+def _refuse_at_end(agent: Agent) -> None:
     if agent.draining and not agent.store.durable:
         raise UnavailableError("the pod is about to end: send the request to another one")
-    return await agent.runs.submit(request.path_params.get("thread_id"), asked, caller(request)), asked
 
 
 async def _run(request: Request) -> Run:
@@ -122,12 +182,9 @@ def _temporary(request: Request, asked: RunRequest) -> bool:
     return "thread_id" not in request.path_params and asked.on_completion != "keep"
 
 
-def _asks_to_cancel(request: Request) -> bool:
-    return request.query_params.get("cancel_on_disconnect", "").lower() in {"true", "1"}
-
-
 async def _result(request: Request, run: Run, *, cancel: bool, temporary: bool) -> Response:
     agent = agent_of(request)
+    run = replace(run, request={})  # which may be large, and nobody needs while the client waits
     limit = agent.settings.follow_limit
 
     async def body() -> AsyncIterator[bytes]:
@@ -141,64 +198,18 @@ async def _result(request: Request, run: Run, *, cancel: bool, temporary: bool) 
             return
         yield dumps(values)
         if temporary:
-            with suppress(NotFoundError):
-                await agent.runs.delete_thread(run.thread_id)
+            agent.runs.forget(run)
 
     on_gone = (lambda: agent.runs.abandon(run)) if cancel else None
-    headers = _location(run, "join")
+    headers = location(run, "join")
     return FollowingResponse(body(), limit=limit, on_gone=on_gone, headers=headers, media_type="application/json")
-
-
-def _stream(agent: Agent, run: Run, after: int, *, cancel: bool, temporary: bool) -> Response:
-    limit = agent.settings.follow_limit
-
-    async def body() -> AsyncIterator[bytes]:
-        try:
-            async for event in _with_pauses(agent.runs.events(run, after), limit):
-                if event is None:
-                    yield b": still running\n\n"
-                    continue
-                yield b"event: %b\ndata: %b\nid: %d\n\n" % (event.name.encode(), event.data, event.number)
-        except TimeoutError:
-            yield b": no stream is kept open for longer than %g s; the run goes on: join it\n\n" % limit
-            return
-        if temporary:
-            with suppress(NotFoundError):
-                await agent.runs.delete_thread(run.thread_id)
-
-    on_gone = (lambda: agent.runs.abandon(run)) if cancel else None
-    headers = {**_location(run, "stream"), "cache-control": "no-store", "x-accel-buffering": "no"}
-    return FollowingResponse(body(), limit=limit, on_gone=on_gone, headers=headers, media_type="text/event-stream")
-
-
-async def _with_pauses(events: AsyncIterator[Any], limit: float) -> AsyncIterator[Any]:
-    """The events, and None where none came for a while; raises TimeoutError after `limit` seconds."""
-    end = time.monotonic() + limit
-    pending = asyncio.ensure_future(anext(events, StopAsyncIteration))
-    try:
-        while (left := end - time.monotonic()) > 0:
-            done, _ = await asyncio.wait({pending}, timeout=min(_KEEP_ALIVE, left))
-            if not done:
-                yield None
-                continue
-            event = pending.result()
-            if event is StopAsyncIteration:
-                return
-            yield event
-            pending = asyncio.ensure_future(anext(events, StopAsyncIteration))
-        raise TimeoutError
-    finally:
-        pending.cancel()
-
-
-def _location(run: Run, action: str | None = None) -> dict[str, str]:
-    path = f"/threads/{shown(run.thread_id)}/runs/{run.run_id}"
-    return {"content-location": path, **({"location": f"{path}/{action}"} if action else {})}
 
 
 _IN_THREAD = "/threads/{thread_id}/runs"
 routes = [
     Route("/runs", create_run, methods=["POST"]),
+    Route("/runs/batch", create_runs, methods=["POST"]),
+    Route("/runs/cancel", cancel_runs, methods=["POST"]),
     Route("/runs/wait", wait_run, methods=["POST"]),
     Route("/runs/stream", stream_run, methods=["POST"]),
     ThreadRoute(_IN_THREAD, create_run, methods=["POST"]),
@@ -208,6 +219,5 @@ routes = [
     ThreadRoute(_IN_THREAD + "/{run_id}", get_run, methods=["GET"]),
     ThreadRoute(_IN_THREAD + "/{run_id}", delete_run, methods=["DELETE"]),
     ThreadRoute(_IN_THREAD + "/{run_id}/join", join_run, methods=["GET"]),
-    ThreadRoute(_IN_THREAD + "/{run_id}/stream", join_stream, methods=["GET"]),
     ThreadRoute(_IN_THREAD + "/{run_id}/cancel", cancel_run, methods=["POST"]),
 ]

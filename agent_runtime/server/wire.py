@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict
+from pydantic import AfterValidator, BaseModel, ConfigDict
 from starlette.responses import Response
 from starlette.routing import Route
 
+from agent_runtime.a2a.protocol import TIMEOUT_HEADER
 from agent_runtime.errors import InputError
 from agent_runtime.plain import DEEPEST, deeper
+from agent_runtime.runs.caller import Caller
 from agent_runtime.runs.encode import dumps
-from agent_runtime.runs.service import Caller
+from agent_runtime.server.bodies import hold
 from agent_runtime.state.records import OWN_PREFIX
+from agent_runtime.tracing import spans
 from agent_runtime.workflow.peer import HOPS_HEADER, MAX_HOPS
 
 if TYPE_CHECKING:
@@ -26,12 +29,13 @@ if TYPE_CHECKING:
     from agent_runtime.agent import Agent
     from agent_runtime.auth.principal import Principal
     from agent_runtime.server.intake import Intake
+    from agent_runtime.server.lists import Lists
 
 Model = TypeVar("Model", bound=BaseModel)
 
 _DIGITS = re.compile(r"[0-9]{1,9}")
+_SECONDS = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
 _LARGEST = 1 << 63
-_LARGEST_LIST = 32 << 20
 _PASSED_ON = {
     "traceparent": re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}"),
     "tracestate": re.compile(r"[!-~][ -~]{0,511}"),
@@ -43,6 +47,15 @@ class Body(BaseModel):
     """Base of request bodies; unknown fields are let through for newer clients."""
 
     model_config = ConfigDict(extra="ignore")
+
+
+def _nothing(value: Any) -> None:
+    if value:
+        raise ValueError("is not supported here: leave it out")
+
+
+Unsupported = Annotated[Any, AfterValidator(_nothing)]
+"""A field of langgraph-sdk that would change what an answer has in it, and can't."""
 
 
 def agent_of(request: Request) -> Agent:
@@ -72,28 +85,17 @@ def reply(value: Any, status: int = 200, headers: dict[str, str] | None = None) 
     return Response(dumps(value), status, headers, media_type="application/json")
 
 
-async def reply_list(items: AsyncIterator[Any]) -> Response:
-    """A JSON array, of items that are made one after the other.
-
-    Raises:
-        InputError: It would be larger than what a pod holds for one answer.
-    """
-    parts: list[bytes] = []
-    size = 0
-    async for item in items:
-        part = dumps(item)
-        size += len(part)
-        if size > _LARGEST_LIST:
-            raise InputError(f"the answer has more than {_LARGEST_LIST >> 20} MiB: ask for fewer with `limit`")
-        parts.append(part)
-    return Response(b"[" + b",".join(parts) + b"]", media_type="application/json")
+async def reply_list(request: Request, items: AsyncIterator[Any], member: str | None = None) -> Response:
+    """A JSON array of items that are made one after the other, as `Lists.answer`."""
+    lists: Lists = request.app.state.lists
+    return await lists.answer(items, principal_of(request).owner, member)
 
 
 async def read(request: Request, model: type[Model]) -> Model:
     """The body.
 
     Raises:
-        HTTPException: It is too large, or takes too long, see `Intake`.
+        HTTPException: It is too large, or takes too long, see `Intake`; or there is no room for it, see `hold`.
         InputError: It is no JSON, or nested too deeply.
         ValidationError: It has the wrong shape.
     """
@@ -105,6 +107,7 @@ async def read(request: Request, model: type[Model]) -> Model:
         raise InputError(f"the body is no JSON: {error}") from None
     if deeper(value, DEEPEST):
         raise InputError(f"the body has more than {DEEPEST} levels of lists and objects: make it flatter")
+    hold(request, value)
     return model.model_validate(value)
 
 
@@ -116,7 +119,17 @@ def caller(request: Request) -> Caller:
     passed = {
         name: value for name, form in _PASSED_ON.items() if form.fullmatch(value := request.headers.get(name, ""))
     }
-    return Caller(principal_of(request), count, passed, request.headers.get("idempotency-key"))
+    passed |= spans.headers()
+    return Caller(principal_of(request), count, passed, request.headers.get("idempotency-key"), _patience(request))
+
+
+def _patience(request: Request) -> float | None:
+    text = request.headers.get(TIMEOUT_HEADER)
+    if text is None:
+        return None
+    if not _SECONDS.fullmatch(text):
+        raise InputError(f"the header {TIMEOUT_HEADER} must be a number of seconds, such as 12.5")
+    return float(text)
 
 
 def number(request: Request, name: str, default: int, largest: int) -> int:

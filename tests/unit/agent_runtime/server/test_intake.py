@@ -11,7 +11,6 @@ import httpx
 import pytest
 
 from agent_runtime.server import connection, intake
-from agent_runtime.tls import contexts
 from fakes.agents import CHAT, ECHO, person, running
 from fakes.authority import Authority, client_context, pod
 
@@ -29,41 +28,6 @@ async def agent(monkeypatch):
     monkeypatch.setattr(intake, "BODY_SECONDS", 1.0)
     async with running(SPEC) as it:
         yield it
-
-
-async def test_clients_that_begin_no_handshake_keep_nobody_out(monkeypatch, tmp_path):
-    monkeypatch.setattr(contexts, "MOST_HANDSHAKES", 3)
-    authority = Authority()
-    mounts = pod(tmp_path / "pod", authority, "tested")
-    async with running(SPEC, mounts=mounts) as it:
-        address = httpx.URL(it.url)
-        silent = [await asyncio.open_connection(address.host, address.port) for _ in range(20)]
-        async with httpx.AsyncClient(verify=client_context(authority, tmp_path)) as http:
-            assert (await http.get(f"{it.url}/livez")).status_code == 200
-        monkeypatch.undo()
-        for reader, writer in silent:
-            writer.write_eof()
-            with contextlib.suppress(ConnectionError):
-                assert await reader.read() == b""
-            writer.close()
-
-
-async def test_handshakes_beyond_the_bound_are_closed_at_once(monkeypatch, tmp_path):
-    monkeypatch.setattr(contexts, "MOST_HANDSHAKES", 2)
-    mounts = pod(tmp_path / "pod", Authority(), "tested")
-    async with running(SPEC, mounts=mounts) as it:
-        address = httpx.URL(it.url)
-        clients = [await asyncio.open_connection(address.host, address.port) for _ in range(3)]
-        ends = []
-        for reader, writer in clients:
-            writer.write(b"\x16")
-            ends.append(asyncio.create_task(reader.read()))
-            await asyncio.sleep(0.05)  # so that they come in this order
-        done, _ = await asyncio.wait(ends, timeout=3, return_when=asyncio.FIRST_COMPLETED)
-        assert done == {ends[2]}
-        for _, writer in clients:
-            writer.close()
-        await asyncio.wait(ends, timeout=5)
 
 
 class Client:
@@ -155,11 +119,46 @@ async def test_a_head_that_is_none_is_refused(agent, head):
     assert answer == b"" or answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 431"))
 
 
+@pytest.mark.parametrize(
+    ("path", "version", "length"),
+    [("/threads", "1.1", "content-length: 5\r\n"), ("/livez", "1.1", "content-length: 5\r\n"), ("/threads", "1.0", "")],
+)
+async def test_a_request_whose_end_is_in_doubt_is_refused_with_its_connection(agent, path, version, length):
+    client = await Client.of(agent.url)
+    head = f"POST {path} HTTP/{version}\r\nhost: it\r\n{length}transfer-encoding: chunked\r\n\r\n"
+    client.writer.write(head.encode() + b"0\r\n\r\nGET /livez HTTP/1.1\r\nhost: it\r\n\r\n")
+    answer = await client.rest()
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b"connection: close" in answer.lower()
+    assert answer.count(b"HTTP/1.1 ") == 1, "what follows is no request"
+
+
 async def test_an_endless_body_is_refused(agent):
     head = POST.replace(b"content-length: 1000", b"transfer-encoding: chunked")
     answer = await (await Client.of(agent.url)).drip(head, b"40000\r\n" + b" " * 0x40000 + b"\r\n")
-    # What is still on its way when the server ends the connection may take the answer with it.
-    assert answer == b"" or answer.startswith(b"HTTP/1.1 413")
+    assert answer.startswith(b"HTTP/1.1 413")
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
+async def test_an_answer_reaches_a_client_that_goes_on_sending(monkeypatch, tmp_path, tls):
+    """Its data lies unread when the server ends the connection, which must not reset it."""
+    monkeypatch.setattr(intake, "BODY_SECONDS", 0.2)
+    authority = Authority()
+    mounts = pod(tmp_path / "pod", authority, "tested") if tls else None
+    context = client_context(authority, tmp_path) if tls else None
+    async with running({**SPEC, "auth": {"anonymous": True}}, mounts=mounts) as it:
+        address = httpx.URL(it.url)
+        reader, writer = await asyncio.open_connection(address.host, address.port, ssl=context)
+        writer.write(POST.replace(b"content-length: 1000", b"content-length: 900000"))
+        for _ in range(8):
+            writer.write(b" " * 100_000)
+            await asyncio.sleep(0.05)
+        began = time.monotonic()
+        assert (await reader.read(12)) == b"HTTP/1.1 408"
+        with contextlib.suppress(ConnectionError):  # in the end the server has enough of it
+            await reader.read()
+        assert time.monotonic() - began < 10
+        writer.close()
 
 
 async def test_too_large_a_body_is_refused(agent):
@@ -195,10 +194,16 @@ async def test_idle_connections_make_room_for_new_ones(agent, monkeypatch):
         client.writer.close()
 
 
-async def test_more_requests_than_a_pod_can_serve_are_refused_but_no_probe():
-    async with running(SLOW, max_requests=3) as it, httpx.AsyncClient(timeout=20) as http:
+async def test_more_requests_than_a_pod_can_serve_are_refused_but_no_probe(tmp_path):
+    key = "anne-" + "a" * 16
+    (tmp_path / "anne").write_text(key)
+    spec = {**SLOW, "auth": {"anonymous": True, "apiKeys": {"secretRef": {"name": "keys"}}}}
+    async with running(spec, max_requests=4, api_keys_dir=tmp_path) as it, httpx.AsyncClient(timeout=20) as http:
         turn = {"assistant_id": "agent", "input": person("hi")}
-        waiting = [asyncio.create_task(http.post(f"{it.url}/runs/wait", json=turn)) for _ in range(3)]
+        callers: list[dict[str, str]] = [{"x-api-key": key}, {"x-api-key": key}, {}, {}]
+        waiting = [
+            asyncio.create_task(http.post(f"{it.url}/runs/wait", json=turn, headers=headers)) for headers in callers
+        ]
         deadline = time.monotonic() + 10
         while (refused := await http.get(f"{it.url}/info")).status_code != 503:
             assert time.monotonic() < deadline
@@ -207,5 +212,38 @@ async def test_more_requests_than_a_pod_can_serve_are_refused_but_no_probe():
         assert refused.headers["content-type"] == "application/problem+json"
         for probe in ("/livez", "/readyz"):
             assert (await http.get(it.url + probe)).status_code == 200
-        assert [answer.status_code for answer in await asyncio.gather(*waiting)] == [200, 200, 200]
+        assert [answer.status_code for answer in await asyncio.gather(*waiting)] == [200] * 4
         assert (await http.get(f"{it.url}/info")).status_code == 200
+
+
+async def test_one_caller_leaves_room_for_others(tmp_path):
+    keys = {"anne": "anne-" + "a" * 16, "bert": "bert-" + "b" * 16}
+    for name, key in keys.items():
+        (tmp_path / name).write_text(key)
+    spec = {**SLOW, "auth": {"apiKeys": {"secretRef": {"name": "keys"}}}}
+    turn = {"assistant_id": "agent", "input": person("hi")}
+    async with running(spec, max_requests=10, api_keys_dir=tmp_path) as it, httpx.AsyncClient(timeout=20) as http:
+
+        def ask(name: str) -> asyncio.Task[httpx.Response]:
+            return asyncio.create_task(http.post(f"{it.url}/runs/wait", json=turn, headers={"x-api-key": keys[name]}))
+
+        async def look(name: str) -> httpx.Response:
+            return await http.get(f"{it.url}/info", headers={"x-api-key": keys[name]})
+
+        async def refused(name: str) -> httpx.Response:
+            deadline = time.monotonic() + 3
+            while (answer := await look(name)).status_code != 429:
+                assert time.monotonic() < deadline
+                await asyncio.sleep(0.02)
+            return answer
+
+        of_anne = [ask("anne") for _ in range(9)]
+        answer = await refused("anne")
+        assert answer.headers["retry-after"] == "1"
+        assert "9 of your requests are being answered" in answer.json()["detail"]
+        assert (await look("bert")).status_code == 200
+        of_bert = ask("bert")
+        assert {answer.status_code for answer in await asyncio.gather(*of_anne, of_bert)} == {200}
+        of_bert, of_anne = ask("bert"), [ask("anne") for _ in range(5)]
+        assert "5 of your requests" in (await refused("anne")).json()["detail"], "less among others"
+        assert {answer.status_code for answer in await asyncio.gather(*of_anne, of_bert)} == {200}

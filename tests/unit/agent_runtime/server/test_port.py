@@ -89,11 +89,12 @@ async def test_an_authority_that_left_the_bundle_is_trusted_no_more(tmp_path):
 async def test_a_connection_ends_with_its_clients_certificate(tmp_path):
     authority = Authority()
     async with running(SPEC, mounts=pod(tmp_path / "pod", authority, "tested")) as it:
-        certificate, key = authority.issue((agent_uri("tests", "other"),), dt.timedelta(seconds=1))
+        # A certificate ends at a whole second: less than two of them may be over before the first request.
+        certificate, key = authority.issue((agent_uri("tests", "other"),), dt.timedelta(seconds=4))
         (tmp_path / "short.pem").write_text(certificate + key)
         context = client_context(authority, tmp_path)
         context.load_cert_chain(tmp_path / "short.pem")
-        async with asyncio.timeout(10), httpx.AsyncClient(verify=context) as http:
+        async with asyncio.timeout(20), httpx.AsyncClient(verify=context) as http:
             while (await http.get(f"{it.url}/livez")).headers.get("connection") != "close":  # noqa: ASYNC110 - polled
                 await asyncio.sleep(0.05)
             with pytest.raises(httpx.TransportError):

@@ -4,7 +4,7 @@ import httpx
 import pytest
 from langgraph_sdk.errors import ConflictError, NotFoundError, UnprocessableEntityError
 
-from agent_runtime.server import wire
+from agent_runtime.server import lists
 from fakes.agents import CHAT, ECHO, person, running
 
 SPEC = {
@@ -73,6 +73,28 @@ async def test_state_can_be_read_changed_and_looked_back_at():
 
 
 @pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("GET", "/state/gone", None),
+        ("POST", "/state/checkpoint", {"checkpoint": {"checkpoint_id": "gone"}}),
+        ("POST", "/state/checkpoint", {"checkpoint": {"checkpoint_id": "gone", "checkpoint_ns": "inner"}}),
+        ("POST", "/state", {"values": {"n": 1}, "checkpoint_id": "gone"}),
+        ("POST", "/runs", {"assistant_id": "agent", "input": person("two"), "checkpoint_id": "gone"}),
+        ("POST", "/runs/wait", {"assistant_id": "agent", "checkpoint": {"checkpoint_id": "gone"}}),
+    ],
+)
+async def test_a_checkpoint_that_is_not_there_is_no_empty_one(method, path, body):
+    async with running(SPEC) as it:
+        await it.client.threads.create(thread_id="t1")
+        before = await it.client.runs.wait("t1", "agent", input=person("one"))
+        answer = await it.client.http.client.request(method, f"/threads/t1{path}", json=body)
+        assert answer.status_code == 404
+        assert "has no checkpoint gone" in answer.json()["detail"]
+        assert (await it.client.threads.get_state("t1"))["values"] == before
+        assert await it.client.threads.count() == 1
+
+
+@pytest.mark.parametrize(
     ("method", "path", "status", "detail"),
     [
         ("GET", "/threads/none", 404, "there is no thread none"),
@@ -103,7 +125,7 @@ async def test_health_and_metrics():
         assert (await http.get("/info")).json()["agent"] == {"name": "tested", "namespace": "tests"}
         metrics = (await http.get("/metrics")).text
         assert 'apm_agent_runs_total{status="success"} 1.0' in metrics
-        assert 'apm_agent_model_calls_total{result="success"} 1.0' in metrics
+        assert 'apm_agent_model_calls_total{model="default",result="success"} 1.0' in metrics
         assert 'apm_agent_http_requests_total{code="200",handler="wait_run"} 1.0' in metrics
         it.agent.draining = True
         draining = await http.get("/readyz")
@@ -111,6 +133,16 @@ async def test_health_and_metrics():
         assert draining.json()["checks"]["draining"]["ok"] is False
         refused = await http.post("/runs/wait", json={"assistant_id": "agent", "input": {}})
         assert (refused.status_code, refused.headers["retry-after"]) == (503, "2")
+
+
+async def test_metadata_does_not_grow_without_end():
+    async with running(SPEC) as it:
+        await it.client.threads.create(thread_id="t1")
+        for name in ("a", "b", "a"):
+            await it.client.threads.update("t1", metadata={name: "x" * 400_000})
+        with pytest.raises(UnprocessableEntityError, match="more than 1024 KiB"):
+            await it.client.threads.update("t1", metadata={"c": "x" * 400_000})
+        assert {*(await it.client.threads.get("t1"))["metadata"]} == {"a", "b"}
 
 
 async def test_a_long_history_comes_whole_and_in_order():
@@ -126,7 +158,7 @@ async def test_a_long_history_comes_whole_and_in_order():
 
 
 async def test_an_answer_that_a_pod_can_not_hold_is_refused(monkeypatch):
-    monkeypatch.setattr(wire, "_LARGEST_LIST", 1 << 20)
+    monkeypatch.setattr(lists, "LARGEST", 1 << 20)
     async with running(SPEC) as it:
         await it.client.threads.create(thread_id="t1")
         for _ in range(4):

@@ -47,8 +47,8 @@ async def test_a_thread_id_that_fits_no_header_is_refused(name):
     ("more", "message"),
     [
         ({"input": {"messages": [{"role": "tool", "content": "x"}]}}, "takes messages"),
-        ({"command": {"update": {"messages": 7}}}, "takes messages"),
-        ({"command": {"goto": {"node": "answer"}}}, "command.goto"),
+        ({"input": None, "command": {"update": {"messages": 7}}}, "takes messages"),
+        ({"input": None, "command": {"goto": {"node": "answer"}}}, "command.goto"),
         ({"config": {"tags": 5}}, "config.tags"),
         ({"config": {"configurable": "x"}}, "config.configurable"),
         ({"config": {"recursion_limit": "x"}}, "config.recursion_limit"),
