@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -15,6 +16,7 @@ class CallErrorKind(StrEnum):
     AUTHENTICATION = "Authentication"
     REFUSED = "Refused"
     BAD_ANSWER = "BadAnswer"
+    CIRCUIT_OPEN = "CircuitOpen"
 
 
 class AgentError(Exception):
@@ -28,15 +30,24 @@ class ConfigError(AgentError):
 class CallError(AgentError):
     """A call to a model, a tool or another agent failed."""
 
-    def __init__(self, kind: CallErrorKind, message: str, *, retry_after: float | None = None) -> None:
-        """`retry_after` is the pause in seconds that the other side asked for."""
+    def __init__(
+        self, kind: CallErrorKind, message: str, *, retry_after: float | None = None, status: int | None = None
+    ) -> None:
+        """`retry_after` is the pause in seconds that the other side asked for, `status` that of a refusal."""
         super().__init__(message)
         self.kind = kind
         self.retry_after = retry_after
+        self.status = status
 
 
 class WorkflowError(AgentError):
     """A node could not do what the workflow says."""
+
+
+class ExpiredError(WorkflowError):
+    """Nobody answered in time."""
+
+    kind = "Expired"
 
 
 class InputError(AgentError):
@@ -70,3 +81,27 @@ class UnavailableError(AgentError):
     def __init__(self, message: str, *, retry_after: int = 2) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class UnreadableError(UnavailableError):
+    """Something that is kept can't be read, such as without its key; all else may be there, and this again with it."""
+
+
+class StateLostError(AgentError):
+    """A part of a thread's state is gone or was changed from outside; another try finds the same."""
+
+    kind = "StateLost"
+
+
+class FencedError(AgentError):
+    """Another process has taken the thread over, so this one's writes to it are refused."""
+
+
+class TooManyRequestsError(AgentError):
+    """The caller, or all callers together, ask for more than is allowed; fewer or later requests are served."""
+
+    def __init__(self, message: str, *, retry_after: float, headers: Mapping[str, str] | None = None) -> None:
+        """`retry_after` is in seconds; `headers` of the answer say more, such as `RateLimit`."""
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.headers = dict(headers or {})

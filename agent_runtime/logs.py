@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 import structlog
 from stamina.instrumentation import RetryDetails, set_on_retry_hooks
 
+from agent_runtime.tracing import spans
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -43,6 +45,7 @@ def configure(level: str, form: str) -> None:
         guards = [_without_quotes, _without_words]
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
+        spans.add_ids,
         structlog.stdlib.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         *guards,

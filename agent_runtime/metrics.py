@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from langchain_core.callbacks import AsyncCallbackHandler
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -14,10 +13,17 @@ from prometheus_client import (
     ProcessCollector,
 )
 
+from agent_runtime import loops
+from agent_runtime.measuring import GraphMetrics, Measuring
+from agent_runtime.release import release
+from agent_runtime.resilience import retries
+from agent_runtime.resilience.metrics import ResilienceMetrics
+from agent_runtime.tracing import spans
+
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
-    from langchain_core.outputs import LLMResult
+    from langchain_core.callbacks import AsyncCallbackHandler
 
 _RUN_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900)
 
@@ -37,15 +43,6 @@ class Metrics:
             registry=self.registry,
         )
         self._running = Gauge("apm_agent_runs_running", "Runs that execute now.", registry=self.registry)
-        self._calls = Counter(
-            "apm_agent_model_calls", "Calls to models, by result.", ["result"], registry=self.registry
-        )
-        self._tokens = Counter(
-            "apm_agent_model_tokens",
-            "Tokens that models reported, by direction.",
-            ["direction"],
-            registry=self.registry,
-        )
         self._requests = Counter(
             "apm_agent_http_requests",
             "HTTP requests, by handler and status.",
@@ -65,6 +62,37 @@ class Metrics:
             ["code"],
             registry=self.registry,
         )
+        self.queued = Gauge(
+            "apm_agent_runs_queued", "Runs of the agent that have not ended, over all pods.", registry=self.registry
+        )
+        self.waiting = Gauge(
+            "apm_agent_runs_waiting", "Those of them that no pod has begun, or goes on with.", registry=self.registry
+        )
+        self.oldest_queued = Gauge(
+            "apm_agent_runs_oldest_queued_seconds",
+            "How long the run that waits longest has done so.",
+            registry=self.registry,
+        )
+        self.runs_refused = Counter(
+            "apm_agent_runs_refused", "Runs that were refused since too many had not ended.", registry=self.registry
+        )
+        self.webhooks = Counter(
+            "apm_agent_webhooks", "Webhooks of runs that ended, by result.", ["result"], registry=self.registry
+        )
+        self.approvals_open = Gauge(
+            "apm_agent_approvals_open", "Approvals of the agent that wait, over all pods.", registry=self.registry
+        )
+        self.approvals_oldest = Gauge(
+            "apm_agent_approvals_oldest_seconds",
+            "How long the approval that waits longest has done so.",
+            registry=self.registry,
+        )
+        self._approvals_ended = Counter(
+            "apm_agent_approvals_ended",
+            "Approvals that ended here, by how: answered, expired, or closed as the thread went on.",
+            ["status"],
+            registry=self.registry,
+        )
         self.loop_lag = Gauge(
             "apm_agent_event_loop_lag_seconds",
             "Time the event loop last took to answer.",
@@ -73,6 +101,19 @@ class Metrics:
         self.state_up = Gauge(
             "apm_agent_state_up", "1 if the state could be reached last time.", registry=self.registry
         )
+        self.state_scans = Gauge(
+            "apm_agent_state_scans",
+            "1 if a query of the state reads a whole large collection, by query.",
+            ["query"],
+            registry=self.registry,
+        )
+        self.resilience = ResilienceMetrics(self.registry)
+        self._graph = GraphMetrics(self.registry)
+        retries.install(self.registry)
+        loops.install(self.registry)
+        Gauge(
+            "apm_agent_build_info", "1; the labels tell the release.", ["version", "langgraph"], registry=self.registry
+        ).labels(release("apm-operator"), release("langgraph")).set(1)
 
     def running(self) -> AbstractContextManager[object]:
         """Counts a run as running inside."""
@@ -85,7 +126,12 @@ class Metrics:
     def run_ended(self, status: str, duration: float) -> None:
         """Counts a run; `duration` is in seconds."""
         self._runs.labels(status).inc()
-        self._seconds.observe(duration)
+        self._seconds.observe(duration, spans.exemplar())
+
+    def interrupt_ended(self, kind: str, status: str) -> None:
+        """Counts an interrupt, if it is an approval."""
+        if kind == "approval":
+            self._approvals_ended.labels(status).inc()
 
     def request_ended(self, handler: str, code: int) -> None:
         """Counts a request."""
@@ -99,23 +145,6 @@ class Metrics:
         """Counts a request that was refused for its caller."""
         self._refused.labels(str(code)).inc()
 
-    def model_callback(self) -> AsyncCallbackHandler:
-        """Counts the model calls of the graph it is given to."""
-        return _ModelCallback(self._calls, self._tokens)
-
-
-class _ModelCallback(AsyncCallbackHandler):
-    def __init__(self, calls: Counter, tokens: Counter) -> None:
-        self._calls = calls
-        self._tokens = tokens
-
-    async def on_llm_end(self, response: LLMResult, **_: Any) -> None:
-        self._calls.labels("success").inc()
-        for generations in response.generations:
-            for generation in generations:
-                usage = getattr(getattr(generation, "message", None), "usage_metadata", None) or {}
-                self._tokens.labels("input").inc(usage.get("input_tokens", 0))
-                self._tokens.labels("output").inc(usage.get("output_tokens", 0))
-
-    async def on_llm_error(self, error: BaseException, **_: Any) -> None:
-        self._calls.labels(str(getattr(error, "kind", "Other"))).inc()
+    def callback(self) -> AsyncCallbackHandler:
+        """Measures the graph of the run that it is given to."""
+        return Measuring(self._graph)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import ssl
+import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,20 +21,28 @@ import stamina
 from agent_runtime.addresses import GuardedBackend
 from agent_runtime.errors import CallError, CallErrorKind
 from agent_runtime.redaction import PLACEHOLDER
+from agent_runtime.resilience import retry
+from agent_runtime.resilience.breakers import no_guard
+from agent_runtime.resilience.categories import RETRYABLE
+from agent_runtime.spec.backoff import BackoffSpec
+from agent_runtime.spec.scalars import seconds
 from agent_runtime.tls.public import TrustOnUse
+from agent_runtime.tracing import spans
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 
+    from agent_runtime.resilience.breakers import Guard
     from agent_runtime.spec.secret import SecretKeyRef
 
 T = TypeVar("T")
 
-_HEADER_VALUE = re.compile(r"[!-~]+")
+_BACKOFF = BackoffSpec()
 
-RETRIED = frozenset({CallErrorKind.TIMEOUT, CallErrorKind.CONNECTION, CallErrorKind.RATE_LIMIT, CallErrorKind.SERVER})
-_SECRET_HEADER = "apm_secret_header"  # noqa: S105 - a name
-"""Key among a request's extensions: the header in which it carries a secret, beside a bearer token."""
+HEADER_VALUE = re.compile(r"[!-~]+")
+
+SECRET_HEADERS = "apm_secret_headers"  # noqa: S105 - a name
+"""Key among a request's extensions: the headers in which it carries secrets, beside a bearer token."""
 _SHORTEST_TOKEN = 6
 """Characters; a shorter one stands in many texts by chance."""
 _REDIRECTS = range(300, 400)
@@ -50,10 +59,28 @@ class Baggage:
 
     hops: int = 0
     headers: Mapping[str, str] = field(default_factory=dict)
+    owner: str = "anonymous"
+    """Whose run it is, see `Principal.owner`."""
+    deadline: float | None = None
+    """When the run has to have ended, by `time.time()`."""
+    again: bool = False
+    """Whether nodes of the run may have begun before: it answers a question, or its pod died."""
+    over: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the run has ended, or stops to go on elsewhere."""
+
+    @property
+    def left(self) -> float | None:
+        """Seconds until then."""
+        return None if self.deadline is None else max(0.0, self.deadline - time.time())
 
 
 _NONE = Baggage()
 baggage: ContextVar[Baggage] = ContextVar("baggage", default=_NONE)
+
+
+def passed_on() -> dict[str, str]:
+    """The headers that a call carries for the run: those that came with its request, and of the trace the newest."""
+    return {**baggage.get().headers, **spans.headers()}
 
 
 def client(context: ssl.SSLContext | None = None) -> httpx.AsyncClient:
@@ -98,6 +125,17 @@ class Secrets:
         """The header that carries the value as a bearer token; raises as `token`."""
         return {"authorization": f"Bearer {self.token(ref)}"}
 
+    def line(self, ref: SecretKeyRef) -> str:
+        """The value for a header that may hold blanks; raises as `token`."""
+        value = self.read(ref)
+        if not value.isascii() or not value.isprintable():
+            raise CallError(
+                CallErrorKind.AUTHENTICATION,
+                f"the key {ref.key} of Secret {ref.name} holds line breaks or other characters that no header has: "
+                "set it to the header's value alone",
+            )
+        return value
+
     def token(self, ref: SecretKeyRef) -> str:
         """The value as a header can carry it.
 
@@ -105,7 +143,7 @@ class Secrets:
             CallError: The file is missing or empty, or the value can't be in a header.
         """
         value = self.read(ref)
-        if not _HEADER_VALUE.fullmatch(value):
+        if not HEADER_VALUE.fullmatch(value):
             raise CallError(
                 CallErrorKind.AUTHENTICATION,
                 f"the key {ref.key} of Secret {ref.name} holds line breaks, blanks or other characters that no token "
@@ -123,54 +161,76 @@ async def request(
     timeout: float,  # noqa: ASYNC109 - a limit of the whole call, handed to httpx as well
     headers: Mapping[str, str],
     body: Any = None,
+    content: bytes | None = None,
     secret_header: str = "",
 ) -> bytes:
     """One HTTP call; returns the body of a 2xx answer.
 
-    `what` names the other side in error messages. `timeout` is in seconds. An answer that holds the value of
-    `secret_header`, or a bearer token that was sent, is returned without it.
+    `what` names the other side in error messages. `timeout` is in seconds. `content` is sent as it is; it is JSON if
+    `headers` have no `content-type`.
+    An answer that holds the value of `secret_header`, or a bearer token that was sent, is returned without it.
 
     Raises:
         CallError: With the kind of the failure. Bodies of error answers are not quoted: they may hold secrets.
     """
-    content = None if body is None else json.dumps(body, ensure_ascii=False).encode()
-    sent = {**headers, "content-type": "application/json"} if content is not None else dict(headers)
+    if body is not None:
+        content = json.dumps(body, ensure_ascii=False).encode()
+    sent = {"content-type": "application/json", **headers} if content is not None else dict(headers)
     try:
         # httpx's own limit is for each read, so that an answer that trickles in would never meet it.
         async with (
             asyncio.timeout(timeout),
             http.stream(
-                method, url, content=content, headers=sent, timeout=timeout, extensions={_SECRET_HEADER: secret_header}
+                method,
+                url,
+                content=content,
+                headers=sent,
+                timeout=timeout,
+                extensions={SECRET_HEADERS: (secret_header,)},
             ) as answer,
         ):
             check(answer, what)
-            return await _read(answer, what)
+            return await read(answer, what)
     except TimeoutError:
         raise CallError(CallErrorKind.TIMEOUT, f"{what} gave no answer within {timeout:g} s") from None
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise transport_error(error, what, timeout) from error
 
 
-async def retried(call: Callable[[], Awaitable[T]], *, attempts: int, longest_pause: float) -> T:
-    """Calls until it succeeds, at most `attempts` times, with backoff.
+async def retried(
+    call: Callable[[], Awaitable[T]],
+    *,
+    attempts: int,
+    longest_pause: float,
+    guard: Guard = no_guard,
+    backoff: BackoffSpec = _BACKOFF,
+    may_repeat: Callable[[], bool] = lambda: True,
+) -> T:
+    """Calls until it succeeds, at most `attempts` times, with backoff; each attempt goes through `guard`.
 
-    A `Retry-After` of up to `longest_pause` seconds is honoured; a longer one ends the attempts.
+    A `Retry-After` of up to `longest_pause` seconds is honoured; a longer one ends the attempts. So does `may_repeat`,
+    asked after a failure, where another attempt could do harm.
     """
     async for attempt in stamina.retry_context(
-        on=lambda error: pause(error, longest_pause), attempts=attempts, timeout=None, wait_initial=0.2
+        on=lambda error: may_repeat() and pause(error, longest_pause),
+        attempts=attempts,
+        timeout=None,
+        wait_initial=seconds(backoff.initial),
+        wait_max=seconds(backoff.max),
+        wait_jitter=1.0 if backoff.jitter else 0.0,
+        wait_exp_base=backoff.factor,
     ):
         with attempt:
-            return await call()
+            async with guard():
+                return await call()
     raise AssertionError("stamina either returns or raises")
 
 
 def pause(error: Exception, longest: float) -> bool | float:
     """Whether to try again after `error`, or after how many seconds."""
-    if not isinstance(error, CallError) or error.kind not in RETRIED:
+    if not isinstance(error, CallError) or error.kind is CallErrorKind.CIRCUIT_OPEN:
         return False
-    if error.retry_after is None:
-        return True
-    return error.retry_after if error.retry_after <= longest else False
+    return retry.pause(error, RETRYABLE, longest)
 
 
 def check(answer: httpx.Response, what: str) -> None:
@@ -194,7 +254,7 @@ def check(answer: httpx.Response, what: str) -> None:
         raise CallError(CallErrorKind.TIMEOUT, f"{what} timed out (408)")
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise CallError(CallErrorKind.SERVER, f"{what} failed ({status})", retry_after=retry_after)
-    raise CallError(CallErrorKind.REFUSED, f"{what} refused the request ({status})")
+    raise CallError(CallErrorKind.REFUSED, f"{what} refused the request ({status})", status=status)
 
 
 def transport_error(error: httpx.HTTPError | httpx.InvalidURL, what: str, timeout: float) -> CallError:
@@ -257,20 +317,21 @@ def _tokens(answer: httpx.Response) -> list[str]:
     """What the request proved itself with: a service may send that back, and its answer is kept and read by models."""
     headers = answer.request.headers
     bearer = headers.get("authorization", "").removeprefix("Bearer ")
-    key = headers.get(answer.request.extensions.get(_SECRET_HEADER, ""), "")
-    return sorted((token for token in (bearer, key) if len(token) >= _SHORTEST_TOKEN), key=len, reverse=True)
+    keys = [headers.get(name, "") for name in answer.request.extensions.get(SECRET_HEADERS, ())]
+    return sorted((token for token in (bearer, *keys) if len(token) >= _SHORTEST_TOKEN), key=len, reverse=True)
 
 
-async def _read(answer: httpx.Response, what: str) -> bytes:
+async def read(answer: httpx.Response, what: str) -> bytes:
+    """The body of an answer, without the secrets that were sent. Raises CallError if it is larger than what is read."""
     chunks = bytearray()
     async for chunk in answer.aiter_bytes():
         chunks += chunk
         if len(chunks) > MAX_ANSWER_BYTES:
             raise CallError(CallErrorKind.BAD_ANSWER, f"{what} answered more than {MAX_ANSWER_BYTES >> 20} MiB")
-    read = bytes(chunks)
+    body = bytes(chunks)
     for token in _tokens(answer):
-        read = read.replace(token.encode(), PLACEHOLDER.encode())
-    return read
+        body = body.replace(token.encode(), PLACEHOLDER.encode())
+    return body
 
 
 def _without(tokens: Iterable[str], text: str) -> str:

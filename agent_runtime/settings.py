@@ -6,7 +6,7 @@ import math
 import os
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -49,10 +49,10 @@ class Settings:
     pod_name: str = ""
     log_level: str = "info"
     log_format: str = "json"
-    max_runs: int = 32
-    """Runs that execute at the same time."""
+    max_runs: int | None = None
+    """Runs that execute at the same time, in place of `runs.concurrency`."""
     threads: int = 32
-    """Threads for blocking calls to MongoDB."""
+    """Threads for blocking calls, such as nodes that are no coroutines."""
     memory_threads: int = 1000
     """Conversations that an agent without `state` keeps in memory."""
     memory_bytes: int = 64 << 20
@@ -83,7 +83,7 @@ class Settings:
         """Reads `APM_*`, `HOST`, `PORT` and `POD_NAME`; with `APM_MANAGED=true` what the operator sets and no more.
 
         Raises:
-            ConfigError: A variable's value is not a number where one is needed, or too small.
+            ConfigError: A variable's value is not a number where one is needed, or too small, or it is no known word.
         """
         env = os.environ if environ is None else environ
         secret_values = tuple(value for name, value in env.items() if _SECRET_NAME.search(name))
@@ -99,9 +99,9 @@ class Settings:
             host=env.get("HOST", cls.host),
             port=int(_number(env, "PORT", cls.port)),
             pod_name=env.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}",
-            log_level=env.get("APM_LOG_LEVEL", cls.log_level).lower(),
-            log_format=env.get("APM_LOG_FORMAT", cls.log_format).lower(),
-            max_runs=int(_number(env, "APM_MAX_RUNS", cls.max_runs, least=1)),
+            log_level=_word(env, "APM_LOG_LEVEL", cls.log_level, ("debug", "info", "warning", "error", "critical")),
+            log_format=_word(env, "APM_LOG_FORMAT", cls.log_format, ("json", "text")),
+            max_runs=int(_number(env, "APM_MAX_RUNS", 1, least=1)) if "APM_MAX_RUNS" in env else None,
             threads=int(_number(env, "APM_THREADS", cls.threads, least=1)),
             memory_threads=int(_number(env, "APM_MEMORY_THREADS", cls.memory_threads, least=1)),
             memory_bytes=int(_number(env, "APM_MEMORY_BYTES", cls.memory_bytes, least=1)),
@@ -119,6 +119,13 @@ def apply_library_defaults() -> None:
     """Sets what LangGraph and LangSmith read at import, unless the user set it. Call before importing them."""
     for name, value in _LIBRARY_DEFAULTS.items():
         os.environ.setdefault(name, value)
+
+
+def _word(env: Mapping[str, str], name: str, default: str, known: Sequence[str]) -> str:
+    word = env.get(name, default).lower()
+    if word not in known:
+        raise ConfigError(f"{name} is {env[name]!r}: set it to {', '.join(known[:-1])} or {known[-1]}")
+    return word
 
 
 def _number(env: Mapping[str, str], name: str, default: float, *, least: float = 0) -> float:

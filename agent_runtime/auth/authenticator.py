@@ -34,7 +34,7 @@ class Authenticator:
         self._api_keys = _api_keys(auth, settings)
         self._tokens = _tokens(auth, clients)
         self._service_accounts = _service_accounts(auth, config, clients)
-        realm = f'realm="{config.agent.namespace}/{config.agent.name}"'
+        realm = f'realm="{config.agent.key}"'
         takes_tokens = self._api_keys or self._tokens or self._service_accounts
         self.challenge = f"{'Bearer' if takes_tokens else 'Mutual-TLS'} {realm}"
         """For `WWW-Authenticate`."""
@@ -46,6 +46,7 @@ class Authenticator:
             AuthenticationError: The proof is missing, or none.
             ForbiddenError: The caller is known, but may not call this agent.
             UnavailableError: The proof can't be checked now.
+            TooManyRequestsError: Too many proofs from the same address wait to be checked.
         """
         if proof.too_long:
             raise AuthenticationError("the token is too long to be one")
@@ -54,7 +55,7 @@ class Authenticator:
                 return found
             raise AuthenticationError("there is no such API key")
         if proof.bearer and (self._api_keys or self._tokens or self._service_accounts):
-            return await self._bearer(proof.bearer)
+            return await self._bearer(proof.bearer, proof.address)
         if proof.uri is not None and self._callers:
             return self._callers.principal(proof.uri)
         if self._anonymous:
@@ -74,12 +75,12 @@ class Authenticator:
             raise AuthenticationError("metrics are for the scraper: show its client certificate")
         raise ForbiddenError("metrics are for the scraper: show its client certificate")
 
-    async def _bearer(self, token: str) -> Principal:
+    async def _bearer(self, token: str, address: str) -> Principal:
         if self._api_keys and (found := self._api_keys.principal(token)):
             return found
         if self._tokens and (found := await self._tokens.principal(token)):
             return found
-        if self._service_accounts and (found := await self._service_accounts.principal(token)):
+        if self._service_accounts and (found := await self._service_accounts.principal(token, address)):
             return found
         raise AuthenticationError("the token is refused: it is of nobody who is known here")
 

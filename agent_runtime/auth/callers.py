@@ -37,7 +37,7 @@ class Callers:
             raise ForbiddenError("this certificate is no agent's: it gives no access here")
         if agent not in self._allowed():
             raise ForbiddenError(
-                f"agent {agent} may not call this one: ask it in a node of its workflow, "
+                f"agent {agent} may not call this one: ask it in a node of its workflow, make it a sink of its events, "
                 "or name it in this agent's `network.ingressFrom`"
             )
         return Principal(agent, "", "mtls")

@@ -29,19 +29,28 @@ class Tokens:
     """Checks tokens of the configured issuers."""
 
     def __init__(self, issuers: Iterable[JWTIssuer], http: httpx.AsyncClient) -> None:
-        self._issuers = {each.issuer: (each, KeySet(each.jwks_url, http)) for each in issuers}
+        keys: dict[str, KeySet] = {}
+        self._issuers: dict[str, list[tuple[JWTIssuer, KeySet]]] = {}
+        for each in issuers:
+            of_url = keys.setdefault(each.jwks_url, KeySet(each.jwks_url, http))
+            self._issuers.setdefault(each.issuer, []).append((each, of_url))
 
     async def principal(self, token: str) -> Principal | None:
         """The caller that a token names; None if it is of no configured issuer.
+
+        Of several entries for its issuer, the first counts that has its audience.
 
         Raises:
             AuthenticationError: The token is not valid here.
             UnavailableError: The issuer's keys can't be had.
         """
-        known = self._issuers.get(str(claimed(token).get("iss")))
-        if known is None:
+        claims = claimed(token)
+        entries = self._issuers.get(str(claims.get("iss")))
+        if entries is None:
             return None
-        issuer, keys = known
+        told = claims.get("aud")
+        meant_for = told if isinstance(told, list) else [told]
+        issuer, keys = next((one for one in entries if any(each in meant_for for each in one[0].audiences)), entries[0])
         try:
             header = jwt.get_unverified_header(token)
             if header.get("alg") not in ALGORITHMS:
@@ -71,7 +80,7 @@ def _principal(issuer: JWTIssuer, claims: Mapping[str, Any]) -> Principal:
     for name, value in ((issuer.account_claim, account), (issuer.user_claim, user)):
         if name and not (isinstance(value, str) and value):
             raise AuthenticationError(f"{_REFUSED}: its claim `{name}` has to be text")
-    return Principal(str(account), str(user), "jwt", issuer.issuer)
+    return Principal(str(account), str(user), "jwt", issuer.issuer, claims)
 
 
 def _reason(error: Exception) -> str:

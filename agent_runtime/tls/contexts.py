@@ -2,30 +2,11 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
-import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from agent_runtime.tls.material import Material, Renewal, client_context, server_context
-
-MOST_HANDSHAKES = 1000
-"""Handshakes at a time. Each takes some 50 KiB, and anybody who reaches the port can begin one."""
-HANDSHAKE_SECONDS = 5.0
-"""How long one may take, if whoever listens hands this to asyncio."""
-
-
-_HELLO_SECONDS = 60
-"""How long the kernel keeps a connection on which nothing was sent; by its own count of answers it gives up earlier."""
-
-
-def await_hello(listener: socket.socket) -> None:
-    """Have the kernel keep connections to itself until their client has sent something: it begins TLS.
-
-    So clients that say nothing hold no handshake, and keep nobody out. Linux: tcp(7), TCP_DEFER_ACCEPT.
-    """
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_DEFER_ACCEPT, _HELLO_SECONDS)
+from agent_runtime.tls.material import Material, Renewal, client_context
 
 
 class PortContext(ssl.SSLContext):
@@ -34,57 +15,13 @@ class PortContext(ssl.SSLContext):
     def __init__(self, _: int, renewal: Renewal) -> None:
         """The number is ssl.PROTOCOL_TLS_SERVER, which the base class takes when the object is made.
 
-        `renewal` is of `port_context`.
+        `renewal` is of `server_context`.
         """
         self._renewal = renewal
-        self._begun: dict[object, float] = {}
 
     def wrap_bio(self, *args: Any, **options: Any) -> ssl.SSLObject:
-        """As ssl.SSLContext; the handshake fails where too many others have begun and not ended."""
-        now = time.monotonic()
-        # A client that goes away in the middle is not told of here.
-        while self._begun and now - next(iter(self._begun.values())) > HANDSHAKE_SECONDS:
-            del self._begun[next(iter(self._begun))]
-        made = self._renewal.current().wrap_bio(*args, **options)
-        if not isinstance(made, _PortConnection):
-            raise TypeError("the renewal is not of `port_context`")
-        if len(self._begun) >= MOST_HANDSHAKES:
-            made.refused = True
-            return made
-        mark = object()
-        self._begun[mark] = now
-        made.ended = lambda: self._begun.pop(mark, None)
-        return made
-
-
-class _PortConnection(ssl.SSLObject):
-    """A connection that tells when its handshake has ended, well or not.
-
-    One that is `refused` fails at its handshake: event loops close it for that, and would leave it open if it had not
-    come about.
-    """
-
-    ended: Callable[[], object]
-    refused = False
-
-    def do_handshake(self) -> None:
-        if self.refused:
-            raise ssl.SSLError(1, "too many handshakes at a time")
-        try:
-            super().do_handshake()
-        except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
-            raise
-        except ssl.SSLError:
-            self.ended()
-            raise
-        self.ended()
-
-
-def port_context(material: Material) -> ssl.SSLContext:
-    """What a `Renewal` for `PortContext` makes."""
-    context = server_context(material)
-    context.sslobject_class = _PortConnection
-    return context
+        """As ssl.SSLContext."""
+        return self._renewal.current().wrap_bio(*args, **options)
 
 
 class PeerContext(ssl.SSLContext):

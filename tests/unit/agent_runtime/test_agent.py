@@ -1,13 +1,11 @@
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from agent_runtime.agent import Agent
 from agent_runtime.settings import Settings
-from agent_runtime.state.memory import MemoryStore
-from agent_runtime.state.records import Thread
 from fakes.agents import CHAT, ECHO, config
 
 if TYPE_CHECKING:
@@ -37,17 +35,3 @@ async def test_a_wrong_connection_string_is_said_and_no_reason_to_die(tmp_path, 
     assert "the connection string or certificates of MongoDB can't be used" in agent.link.problem
     assert "host" not in agent.link.problem
     await agent.close()
-
-
-async def test_sweeping_leaves_a_thread_that_came_back_to_life(tmp_path, monkeypatch):
-    agent, store = _agent(tmp_path, "mongodb://localhost", "99999999d"), MemoryStore()
-    agent.store = store
-    monkeypatch.setattr(agent, "_runs", object())
-    await store.add_thread(Thread("t"))
-
-    async def found(*_: Any) -> list[str]:
-        return ["t"]  # as if it had been idle a moment ago
-
-    monkeypatch.setattr(store, "idle_since", found)
-    await agent.sweep()
-    assert await store.thread("t") is not None

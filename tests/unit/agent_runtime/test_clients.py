@@ -10,6 +10,8 @@ import pytest
 from agent_runtime import outbound
 from agent_runtime.clients import Clients
 from agent_runtime.errors import CallError, CallErrorKind
+from agent_runtime.metrics import Metrics
+from agent_runtime.resilience.assembly import Resilience
 from agent_runtime.spec.identity import agent_uri
 from agent_runtime.tls.contexts import uri_of
 from agent_runtime.tls.material import Material
@@ -118,7 +120,7 @@ async def test_agents_talk_by_mutual_tls(tmp_path):
     async with running({"models": [ECHO], "workflow": CHAT}, name="other", mounts=theirs) as other:
         clients = Clients(Material.mounted(ours.tls, ours.trust))
         agent = config({"workflow": ASK}, name="asking", peers={"other": other.url})
-        graph = build_graph(agent, clients, outbound.Secrets(tmp_path))
+        graph = build_graph(agent, clients, outbound.Secrets(tmp_path), Resilience(Metrics().resilience))
         values = await graph.ainvoke(person("hello"), {"configurable": {"thread_id": "t"}})
         await clients.close()
     assert values["messages"][-1].content == "You said: hello"
@@ -130,7 +132,7 @@ async def test_an_agent_that_is_not_let_in_learns_what_to_set(tmp_path):
     async with running({"models": [ECHO], "workflow": CHAT}, name="other", mounts=theirs) as other:
         clients = Clients(Material.mounted(ours.tls, ours.trust))
         agent = config({"workflow": ASK}, name="asking", peers={"other": other.url})
-        graph = build_graph(agent, clients, outbound.Secrets(tmp_path))
+        graph = build_graph(agent, clients, outbound.Secrets(tmp_path), Resilience(Metrics().resilience))
         with pytest.raises(
             CallError, match=r"\(403\): .*name this agent in `spec.network.ingressFrom` of other"
         ) as caught:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import signal
 import socket
+import subprocess
+import sys
 from typing import Any
 
 import httpx
@@ -23,14 +25,18 @@ def test_it_serves_and_ends_its_runs_before_it_ends(tmp_path):
     listener, port = free_port()
     listener.close()
     text = config({"models": [SLOW], "workflow": CHAT}).model_dump_json(by_alias=True, exclude_none=True)
-    with start(tmp_path, text, port) as process:
+    # Long enough to connect once more on a machine that is busy, before the port is closed.
+    with start(tmp_path, text, port, APM_DRAIN_DELAY_SECONDS="3") as process:
         url = f"http://127.0.0.1:{port}"
         try:
             wait_ready(url, process)
             body = {"assistant_id": "agent", "input": person("hi")}
-            with httpx.stream("POST", f"{url}/runs/wait", json=body, timeout=DEADLINE) as answer:
+            with (
+                httpx.Client(verify=False) as other,  # noqa: S501 - there is no TLS, and no list of authorities to read
+                httpx.stream("POST", f"{url}/runs/wait", json=body, timeout=DEADLINE) as answer,
+            ):
                 process.send_signal(signal.SIGTERM)
-                assert httpx.get(f"{url}/livez").status_code == 200
+                assert other.get(f"{url}/livez").status_code == 200
                 values = json.loads(answer.read())
         except BaseException:
             process.kill()
@@ -107,3 +113,26 @@ def test_a_setting_that_is_no_number_is_told_in_one_line(tmp_path, value):
         _, err = process.communicate(timeout=DEADLINE)
     assert process.returncode == 1
     assert err == f"agent_runtime: APM_MAX_RUNS is '{value}': set it to a number from 1 on\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "known"),
+    [("APM_LOG_LEVEL", "loud", "error or critical"), ("APM_LOG_FORMAT", "xml", "json or text")],
+)
+def test_a_setting_that_is_no_known_word_is_told_in_one_line(tmp_path, name, value, known):
+    with start(tmp_path, "{}", 1, **{name: value}) as process:
+        _, err = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 1
+    assert err.startswith(f"agent_runtime: {name} is '{value}': set it to ")
+    assert err.endswith(f"{known}\n")
+
+
+@pytest.mark.parametrize(("word", "code"), [("--help", 0), ("start", 2)])
+def test_what_is_no_command_is_told_the_commands(word, code):
+    it = subprocess.run(
+        [sys.executable, "-m", "agent_runtime", word], capture_output=True, text=True, timeout=DEADLINE, check=False
+    )
+    assert it.returncode == code
+    assert "[knowledge|migrate ...]" in it.stderr
+    assert len(it.stderr.splitlines()) == 1
+    assert (word in it.stderr) == bool(code)

@@ -96,6 +96,23 @@ async def test_signatures_that_prove_nothing_are_refused():
         assert await tokens.principal(good)
 
 
+async def test_an_issuer_with_several_entries_is_read_by_that_of_the_audience():
+    async with issuing("ES256") as issuer, outbound.client() as http:
+        entries = [
+            {"issuer": ISSUER, "jwksURL": issuer.url, "audiences": ["people"], "userClaim": "email"},
+            {"issuer": ISSUER, "jwksURL": issuer.url, "audiences": ["machines"], "accountClaim": "azp"},
+        ]
+        tokens = Tokens([JWTIssuer.model_validate(each) for each in entries], http)
+        person = issuer.token("ES256", aud="people", email="ann@example.com")
+        assert await tokens.principal(person) == Principal("crm", "ann@example.com", "jwt", ISSUER)
+        machine = issuer.token("ES256", aud=["x", "machines"], azp="portal")
+        assert await tokens.principal(machine) == Principal("portal", "", "jwt", ISSUER)
+        for odd in ("elsewhere", {"people": 1}, [["people"]], 7):
+            with pytest.raises(AuthenticationError):
+                await tokens.principal(issuer.token("ES256", aud=odd))
+        assert issuer.requests == 1
+
+
 @pytest.mark.parametrize("token", ["", "a", "a.b.c", "..", f"a.{'W1tb' * 3000}.c", "a.W10.c", "a.e30.c", "ä.ö.ü"])
 async def test_what_is_no_token_of_the_issuer_is_left_to_others(token):
     async with issuing("ES256") as issuer, _tokens(issuer) as tokens:
