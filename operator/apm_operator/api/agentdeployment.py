@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from pydantic.alias_generators import to_camel
 
 from agent_runtime.spec.agent import AgentSpec
+from apm_operator.api.autoscaling import Autoscaling
 from apm_operator.api.env import EnvFrom, EnvVar
 from apm_operator.api.network import Network
 from apm_operator.api.permissions import Permission
@@ -36,7 +37,18 @@ _DEEPEST = 64
 class AgentDeploymentSpec(AgentSpec):
     """What an agent is made of and how it is deployed."""
 
-    replicas: int = Field(default=1, ge=0, le=1000, description="Number of pods; more than one needs `state`.")
+    replicas: int = Field(
+        default=1,
+        ge=0,
+        le=1000,
+        description=(
+            "Number of pods; more than one needs `state`. With `autoscaling`, 0 ends all pods, and any other number "
+            "leaves it to the autoscaler."
+        ),
+    )
+    autoscaling: Autoscaling | None = Field(
+        default=None, description="Have the number of pods follow the load; needs `state`."
+    )
     image: Image | None = Field(
         default=None, description="Own image of the runtime; needed with `graph`. By default the operator's."
     )
@@ -87,6 +99,16 @@ class AgentDeploymentSpec(AgentSpec):
     suspend: bool = Field(
         default=False, description="Leave everything as it is: changes wait until this is false again."
     )
+
+    @property
+    def scales_itself(self) -> bool:
+        """Whether an autoscaler sets the number of pods."""
+        return self.autoscaling is not None and self.replicas > 0
+
+    @property
+    def most_replicas(self) -> int:
+        """How many pods there may be. Autoscaling does not change it, so that no pod's template does."""
+        return self.replicas if self.autoscaling is None else self.autoscaling.max_replicas
 
     @property
     def shown_model(self) -> str:

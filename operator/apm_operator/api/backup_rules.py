@@ -77,7 +77,7 @@ BACKUP_RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
         JobNetwork.__name__: (
             Rule(
                 "!has(self.egressTo) || self.egressTo.all(peer, !has(peer.agent))",
-                "`agent` has no meaning here: Jobs of backups don't talk to agents",
+                "`agent` has no meaning here: Jobs don't talk to agents",
             ),
         ),
         BackupSpec.__name__: (

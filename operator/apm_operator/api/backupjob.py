@@ -34,10 +34,10 @@ class MongoDBServer(SpecModel):
     )
 
 
-class JobTemplate(SpecModel):
-    """How the Jobs' pods run."""
+class JobPods(SpecModel):
+    """How the pods of Jobs run."""
 
-    image: Image | None = Field(default=None, description="Image of the backup Jobs; by default the operator's.")
+    image: Image | None = Field(default=None, description="Image of the Jobs; by default the operator's.")
     image_pull_secrets: tuple[ImagePullSecret, ...] = Field(
         default=(), max_length=16, description="Secrets with credentials for the image's registry."
     )
@@ -53,6 +53,12 @@ class JobTemplate(SpecModel):
     )
     priority_class_name: PriorityClassName | None = Field(default=None, description="PriorityClass of the pods.")
     timeout: Duration = Field(default="12h", description="A Job that takes longer has failed.")
+
+
+class JobTemplate(JobPods):
+    """How the Jobs' pods run."""
+
+    image: Image | None = Field(default=None, description="Image of the backup Jobs; by default the operator's.")
     wait_timeout: Duration = Field(
         default="1h", description="How long a Job waits for another one on the same MongoDB or storage."
     )

@@ -7,14 +7,15 @@ from typing import Annotated, Literal
 from pydantic import Field, StringConstraints
 
 from agent_runtime.spec.base import SpecModel
+from agent_runtime.spec.schedule import CronText, TimeZone
 from agent_runtime.spec.state import DatabaseName
 from apm_operator.api.backupjob import JobNetwork, JobTemplate, MongoDBServer
-from apm_operator.api.schedule import CronText, TimeZone
 from apm_operator.api.status import Condition, StatusModel, Timestamp
 from apm_operator.api.storage import Encryption, Storage
 
 Namespace = Annotated[str, StringConstraints(pattern=r"^[^.$\s]+\.[^$\s]+$", max_length=255)]
 """`database.collection`, where `*` stands for any characters."""
+Uid = Annotated[str, StringConstraints(max_length=64)]
 
 
 class BackupSource(SpecModel):
@@ -51,7 +52,11 @@ class Verification(SpecModel):
     """How backups are proven. What is stored is always read back to its end; this comes after it."""
 
     restore_test: bool = Field(
-        default=True, description="Restore into scratch databases, compare, and drop them; else nothing is Verified."
+        default=True,
+        description=(
+            "Restore into scratch databases, compare, and drop them. That takes as much room there again. Without it, "
+            "what was read back to its end is Verified."
+        ),
     )
     schedule: CronText | None = Field(
         default=None, description="Test the newest backup at these times; by default each, right after it was made."
@@ -121,6 +126,9 @@ class BackupPolicyStatus(StatusModel):
     duration: float | None = Field(default=None, ge=0, description="Seconds that it took.")
     missed: Missed | None = Field(default=None, description="Runs that did not take place when they were due.")
     failures: dict[str, int] | None = Field(
-        default=None, max_length=64, description="Failed Backups that are still there, by reason."
+        default=None, max_length=64, description="Backups that have failed so far, by reason."
+    )
+    counted_failures: tuple[Uid, ...] = Field(
+        default=(), max_length=10_000, description="Uids of the failed Backups that are still there, all counted."
     )
     store: Store | None = Field(default=None, description="What lies in the storage.")

@@ -32,6 +32,7 @@ AGENT = (
     Column("Ready", "Whether the agent answers.", f"{_READY}.status"),
     _REASON,
     Column("Replicas", "Pods that answer requests.", ".status.readyReplicas", "integer"),
+    Column("Pods", "Pods that exist, ready or not.", ".status.replicas", "integer"),
     Column("Model", "Language model of the agent.", ".status.model"),
     _AGE,
     _MESSAGE,
@@ -62,6 +63,16 @@ RESTORE = (
     Column("Documents", "Documents that were restored.", ".status.documents", "integer"),
     Column("Backup", "What is restored.", ".status.backup"),
     _AGE,
+    Column("Reason", "Why.", f"{_READY}.reason", wide=True),
+    _MESSAGE,
+)
+REPORT = (
+    Column("Schedule", "When reports are made.", ".spec.schedule"),
+    Column("Time zone", "Time zone of the schedule.", ".spec.timeZone", wide=True),
+    Column("Period", "What a report is about.", ".spec.period"),
+    Column("Last report", "Time since the last one that went wherever it was to go.", ".status.lastReportTime", "date"),
+    Column("Next", "When the next one is due.", ".status.nextScheduleTime"),
+    Column("Ready", "Whether reports are made.", f"{_READY}.status"),
     Column("Reason", "Why.", f"{_READY}.reason", wide=True),
     _MESSAGE,
 )

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from apm_operator.api import group
 from apm_operator.api.agentdeployment import AgentDeploymentSpec
+from apm_operator.api.agentreport import AgentReportSpec, AgentReportStatus
 from apm_operator.api.backup import BackupSpec, BackupStatus
 from apm_operator.api.backup_rules import name_rule
 from apm_operator.api.backuppolicy import BackupPolicySpec, BackupPolicyStatus
-from apm_operator.api.columns import AGENT, BACKUP, POLICY, RESTORE, Column
+from apm_operator.api.columns import AGENT, BACKUP, POLICY, REPORT, RESTORE, Column
 from apm_operator.api.restore import RestoreSpec, RestoreStatus
 from apm_operator.api.rules import NAME_RULE
 from apm_operator.api.status import AgentDeploymentStatus
@@ -98,6 +99,16 @@ KINDS = (
         status=RestoreStatus,
         columns=RESTORE,
         rules=(name_rule(55, "Job"),),
+    ),
+    Kind(
+        kind="AgentReport",
+        plural="agentreports",
+        short_names=("agentreport", "areport"),
+        description="Reports on the agents of the namespace: when, about what time, and where they go.",
+        spec=AgentReportSpec,
+        status=AgentReportStatus,
+        columns=REPORT,
+        rules=(name_rule(45, "CronJob"),),
     ),
 )
 

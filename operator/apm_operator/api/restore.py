@@ -78,8 +78,13 @@ class RestoreSpec(SpecModel):
     pause_agents: bool = Field(
         default=False, description="Let the agents of this namespace that use the database rest meanwhile."
     )
-    job: JobTemplate = Field(default_factory=JobTemplate, description="How the Job's pods run.")
-    network: JobNetwork = Field(default_factory=JobNetwork, description="Whom the Job's pods may talk to as well.")
+    job: JobTemplate = Field(
+        default_factory=JobTemplate, description="How the Job's pods run; by default as the Backup's policy says."
+    )
+    network: JobNetwork = Field(
+        default_factory=JobNetwork,
+        description="Whom the Job's pods may talk to as well; by default as the Backup's policy says.",
+    )
 
 
 class RestoreStatus(StatusModel):

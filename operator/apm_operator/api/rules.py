@@ -8,10 +8,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from agent_runtime.spec.events import StartSpec, SubscriptionSpec
+from agent_runtime.spec.integrations import IntegrationSpec, KnowledgeBaseSpec
 from agent_runtime.spec.model import ModelSpec
-from agent_runtime.spec.node import NodeBase
+from agent_runtime.spec.node_base import NodeBase
 from agent_runtime.spec.scalars import END, NOT_ZERO
+from agent_runtime.spec.sinks import SinkSpec
+from agent_runtime.spec.tool import ToolSpec
 from apm_operator.api.agentdeployment import AgentDeploymentSpec
+from apm_operator.api.autoscaling import (
+    FEWEST_ABOVE_MOST,
+    LONGEST_STABILIZATION,
+    NO_TARGET,
+    NONE_WITHOUT_QUEUE,
+    TOO_LONG,
+    Autoscaling,
+)
 from apm_operator.api.backup_rules import BACKUP_RULES
 from apm_operator.api.backupjob import JobNetwork
 from apm_operator.api.env import EnvFrom, EnvSource, EnvVar
@@ -26,6 +38,7 @@ from apm_operator.api.network import (
 )
 from apm_operator.api.permissions import LIMITS, Permission
 from apm_operator.api.pods import PodMetadata, Resources
+from apm_operator.api.report_rules import REPORT_RULES
 from apm_operator.api.rule import Rule
 from apm_operator.api.tls import LONGEST_LIFE, SHORTEST_ISSUED_LIFE, SHORTEST_LIFE, Tls
 
@@ -133,6 +146,28 @@ _SPEC_RULES = (
         "self.replicas <= 1 || has(self.state)",
         "set `state`, or `replicas` to 1: without it, each pod would know only its own conversations",
     ),
+    Rule(
+        "!has(self.autoscaling) || has(self.state)",
+        "set `state`, or remove `autoscaling`: without it, each pod would know only its own conversations, and they "
+        "would end with it",
+    ),
+    Rule(
+        "!has(self.autoscaling) || !has(self.autoscaling.targetQueueDepth) || !has(self.state) || "
+        "!has(self.state.mongodb.tls)",
+        "KEDA, which `autoscaling.targetQueueDepth` needs, would not trust the authorities of `state.mongodb.tls`: "
+        "remove one of them",
+    ),
+)
+
+_AUTOSCALING_RULES = (
+    Rule("self.minReplicas <= self.maxReplicas", FEWEST_ABOVE_MOST),
+    Rule(
+        "has(self.targetCPUUtilizationPercentage) || has(self.targetMemoryUtilizationPercentage) || "
+        "has(self.targetQueueDepth)",
+        NO_TARGET,
+    ),
+    Rule("self.minReplicas > 0 || has(self.targetQueueDepth)", NONE_WITHOUT_QUEUE),
+    Rule(f"duration(self.scaleDownStabilization) <= duration('{LONGEST_STABILIZATION}')", TOO_LONG),
 )
 
 _PROOF_RULES = (
@@ -146,6 +181,11 @@ _PROOF_RULES = (
         "`auth.serviceAccounts` needs the certificate by which the operator knows the agent that asks it about tokens: "
         "remove it, or set `tls.mode: Enabled`",
     ),
+)
+
+_KEY_RULE = Rule(
+    "!has(self.apiKeySecretRef) || has(self.baseURL)",
+    "`apiKeySecretRef` holds the key for `baseURL`, which is missing: set it, or remove the key",
 )
 
 _ENV_RULES = (
@@ -179,9 +219,43 @@ _TLS_RULES = (
 RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
     {
         AgentDeploymentSpec.__name__: (*_SPEC_RULES, *_PROOF_RULES),
+        Autoscaling.__name__: _AUTOSCALING_RULES,
         ModelSpec.__name__: _MODEL_RULES,
         NodeBase.__name__: (
             Rule(f"self.name != '{END}'", f"`{END}` is the target that ends a workflow: give the node another name"),
+            Rule(
+                "self.uses != 'agent' || (has(self.with) && has(self.with.ref) != has(self.with.url))",
+                "set exactly one of `with.ref` and `with.url`, since `uses` is `agent`: which agent to ask",
+            ),
+            Rule(
+                "!has(self.with) || !has(self.with.bearerTokenSecretRef) || has(self.with.url)",
+                "`with.bearerTokenSecretRef` has a meaning only with `with.url`: remove it",
+            ),
+            Rule(
+                "!has(self.with) || !has(self.with.onTimeout) || has(self.with.timeout)",
+                "`with.onTimeout` has a meaning only with `with.timeout`: set that as well",
+            ),
+        ),
+        IntegrationSpec.__name__: (_KEY_RULE,),
+        KnowledgeBaseSpec.__name__: (_KEY_RULE,),
+        ToolSpec.__name__: (
+            Rule(
+                f"{_sources('http', 'integration', 'mcp')} == 1", "set exactly one of `http`, `integration` and `mcp`"
+            ),
+        ),
+        StartSpec.__name__: (
+            Rule("has(self.message) || has(self.input)", "set `message`, `input`, or both: what the run begins with"),
+        ),
+        SubscriptionSpec.__name__: (
+            Rule(f"{_sources('start', 'resume')} == 1", "set exactly one of `start` and `resume`"),
+        ),
+        SinkSpec.__name__: (
+            Rule(f"{_sources('agent', 'url')} == 1", "set exactly one of `agent` and `url`"),
+            Rule(
+                "!has(self.agent) || !(has(self.headers) || has(self.bearerTokenSecretRef) || has(self.apiKeySecretRef)"
+                " || has(self.signingKeySecretRef))",
+                "an agent of the cluster knows this one by its certificate: remove headers and keys, or set `url`",
+            ),
         ),
         "Duration": (Rule("self.matches('[1-9]')", NOT_ZERO),),
         EnvVar.__name__: _ENV_RULES,
@@ -201,6 +275,7 @@ RULES: Mapping[str, tuple[Rule, ...]] = MappingProxyType(
         Tls.__name__: _TLS_RULES,
         Resources.__name__: (_request_within_limit("cpu"), _request_within_limit("memory")),
         **BACKUP_RULES,
+        **REPORT_RULES,
         JobNetwork.__name__: (*BACKUP_RULES[JobNetwork.__name__], _no_wide_block("egressTo")),
     }
 )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, field_validator
 
 from agent_runtime.spec.base import SpecModel
 from agent_runtime.spec.secret import SecretKeyRef, SecretRef
@@ -23,7 +24,8 @@ class ClaimStorage(SpecModel):
 
     claim_name: ClaimName | None = Field(default=None, description="Claim that is there already.")
     size: Quantity | None = Field(
-        default=None, description="Size, such as `20Gi`, of a claim that the operator makes; it stays when this goes."
+        default=None,
+        description="Size, such as `20Gi`, of a claim that the operator makes once; it stays when this goes.",
     )
     storage_class_name: ClaimName | None = Field(
         default=None, description="Storage class of the claim that is made; by default the cluster's."
@@ -80,6 +82,18 @@ class S3Storage(SpecModel):
     server_side_encryption: ServerSideEncryption | None = Field(
         default=None, description="How the server encrypts; by default as the bucket says."
     )
+
+    @field_validator("endpoint")
+    @classmethod
+    def _address(cls, endpoint: str | None) -> str | None:
+        """The pattern lets ports pass that are none."""
+        try:
+            parts = urlsplit(endpoint or "https://host")
+            if parts.hostname and parts.port != 0:
+                return endpoint
+        except ValueError:
+            pass
+        raise ValueError("it is no address of a server: write https://HOST or https://HOST:PORT")
 
 
 class Storage(SpecModel):

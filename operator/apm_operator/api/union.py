@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations
+from json import dumps
 from typing import Any, TypeAlias
 
 Schema: TypeAlias = dict[str, Any]
@@ -89,7 +90,11 @@ def tagged(tag: str, variants: Mapping[str, Schema]) -> Schema:
         "type": "object",
         "required": ["name", tag],
         "properties": {name: properties[name] for name in ("name", tag, _PARAMETERS, *first["properties"])},
-        "x-kubernetes-validations": [*_required(tag, parameters), *_meaningless(tag, parameters)],
+        "x-kubernetes-validations": [
+            *_required(tag, parameters),
+            *_meaningless(tag, parameters),
+            *_narrower(tag, parameters),
+        ],
     }
 
 
@@ -102,12 +107,41 @@ def _merge(parameters: Mapping[str, Schema]) -> dict[str, Schema]:
         for name, schema in owners.items():
             shown.setdefault(_description(schema), []).append(name)
         text = " ".join(f"For {_either(names, 'and')}: {meaning}" for meaning, names in shown.items())
-        schema = next(iter(owners.values()))
+        schema = _common(list(owners.values()))
         if "default" in schema and len(owners) == 1:
             text += f" Default: `{schema['default']}`."
         # A default would be set for every variant, also for those that have no such field.
         merged[field] = {key: value for key, value in schema.items() if key != "default"} | {"description": text}
     return merged
+
+
+def _common(schemas: Sequence[Schema]) -> Schema:
+    """What holds for a field in all variants that have it; they may differ in their patterns.
+
+    Raises:
+        ValueError: They differ in something else, for which no rule is made.
+    """
+    first = schemas[0]
+    apart = {key for schema in schemas for key in schema.keys() | first.keys() if schema.get(key) != first.get(key)}
+    if unruly := apart - {"pattern", "description", "default"}:
+        raise ValueError(f"variants of a union have a field that differs in {', '.join(sorted(unruly))}")
+    return {key: value for key, value in first.items() if key not in apart & {"pattern"}}
+
+
+def _narrower(tag: str, parameters: Mapping[str, Schema]) -> Iterator[Schema]:
+    """Rules for the patterns that a field has in some variants only."""
+    for field in _fields(parameters):
+        owners = {name: schema["properties"][field] for name, schema in parameters.items() if _has(schema, field)}
+        if len({schema.get("pattern") for schema in owners.values()}) == 1:
+            continue
+        for name, schema in owners.items():
+            if "pattern" in schema:
+                path = f"{_PARAMETERS}.{field}"
+                yield {
+                    "rule": f"self.{tag} != '{name}' || !has(self.{_PARAMETERS}) || !has(self.{path}) || "
+                    f"self.{path}.matches({dumps(schema['pattern'])})",
+                    "message": f"`{path}` of a step whose `{tag}` is `{name}` should match {schema['pattern']}",
+                }
 
 
 def _required(tag: str, parameters: Mapping[str, Schema]) -> list[Schema]:

@@ -48,7 +48,7 @@ def test_a_status_that_cannot_be_read_counts_as_empty():
         ({"replicas": -1}, "`spec.replicas` is wrong: input should be greater than or equal to 0"),
         ({"replica": 1}, "`spec.replica` is not a known field: remove it, or correct its name"),
         (
-            node(uses="agent", **{"with": {}}),
+            node(uses="workflow", **{"with": {}}),
             f"`{NODE}.with.ref` is required: set it",
         ),
         (

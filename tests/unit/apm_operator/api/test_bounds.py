@@ -14,11 +14,14 @@ if TYPE_CHECKING:
 SCHEMAS = {kind.kind: crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"] for kind in KINDS}
 OPEN = {
     "affinity",  # Kubernetes' own type, checked when the pods' Deployment is written
+    "answer",  # an answer to an approval
     "arguments",  # JSON of a scripted tool call
     "default",  # JSON of a channel
+    "input",  # JSON of a state
     "next",  # several forms, checked by rules and by the models
     "output",  # a JSON Schema
     "parameters",  # a JSON Schema
+    "schema",  # a JSON Schema
     "start",  # a name or a list of names
 }
 """Fields of any content. An object has at most some MB (the API server's limit of a request), and the operator refuses

@@ -65,7 +65,16 @@ def test_named_lists_are_maps():
 
 def test_steps_of_all_kinds_are_one_object():
     node = SPEC["workflow"]["properties"]["nodes"]["items"]
-    assert node["properties"]["uses"]["enum"] == ["agent", "model", "set", "tool", "workflow"]
+    assert node["properties"]["uses"]["enum"] == [
+        "agent",
+        "approval",
+        "emit",
+        "model",
+        "set",
+        "tool",
+        "wait",
+        "workflow",
+    ]
     assert {"prompt", "values", "tool", "ref"} <= node["properties"]["with"]["properties"].keys()
     # A default would be set where the field has no meaning.
     assert not any("default" in field for field in node["properties"]["with"]["properties"].values())
@@ -80,4 +89,4 @@ def test_free_form_fields_keep_what_is_written():
 def test_subresources_and_columns():
     assert VERSION["subresources"]["scale"]["labelSelectorPath"] == ".status.selector"
     shown = [column["name"] for column in VERSION["additionalPrinterColumns"] if not column.get("priority")]
-    assert shown == ["Ready", "Reason", "Replicas", "Model", "Age"]
+    assert shown == ["Ready", "Reason", "Replicas", "Pods", "Model", "Age"]
