@@ -262,7 +262,7 @@ async def test_mongodb_ends_in_the_middle(job, database, mongodb_uri):
         with job.start("b1", {"databases": [database]}) as process:
             await asyncio.to_thread(_until_grown, partial, 1, process)
             await way.cut()
-            assert await asyncio.to_thread(process.wait, 60) == 1
+            assert await asyncio.to_thread(process.wait, 60) == os.EX_TEMPFAIL
         assert job.report().reason in {"ToolFailed", "SourceUnavailable"}
         assert job.files() == []
         way.mend()
@@ -282,6 +282,28 @@ def test_a_backup_is_restored_for_a_test_and_encrypted(job, server):
         assert [each for each in server.list_database_names() if each.startswith(name)] == [name]
     assert job.files() == ["b1.archive.gz.age", "b1.manifest.json", "b1.verdict.json"]
     assert (job.store / "b1.archive.gz.age").read_bytes().startswith(b"age-encryption.org/v1\n")
+
+
+def test_what_a_restore_test_that_was_killed_has_left_goes_with_the_next_one(job, database, server):
+    scratch = f"{database}_scratch"
+    test = {"restoreTest": {"scratch": scratch, "sample": 5}}
+
+    def left() -> list[str]:
+        return [name for name in server.list_database_names() if name.startswith(scratch)]
+
+    with job.start("b1", {"databases": [database]}, **test) as process:
+        deadline = time.monotonic() + 60
+        while not left():
+            assert process.poll() is None, "the Job has ended"
+            assert time.monotonic() < deadline
+        below = _children(process.pid)
+        process.kill()
+        process.wait()
+    _until_gone(below)
+    assert left()
+    report = job.run("b1", {"databases": [database]}, **test)
+    assert [each.good for each in report.tests] == [True]
+    assert left() == []
 
 
 def test_a_backup_that_is_not_restorable_is_marked(job, server, tmp_path):

@@ -22,9 +22,11 @@ from apm_operator.backup.prune import prune
 from apm_operator.backup.remove import remove
 from apm_operator.backup.storage.folder import Folder
 from apm_operator.backup.storage.opening import open_storage
+from apm_operator.backup.stored import read_manifest
 from cluster import s3server
 from fakes.backups import manifest, store
 from fakes.storage_contract import read
+from integration.storages import bucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,13 +70,7 @@ def config(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[job.Stora
         yield job.FolderStorage(path=str(tmp_path / "backups"))
         return
     with s3server.running(tmp_path / "s3") as server:
-        yield job.S3Storage(
-            endpoint=f"http://127.0.0.1:{server.port}",
-            bucket=s3server.BUCKET,
-            prefix="shop/nightly",
-            access_key_id_file=str(server.folder / "access-key-id"),
-            secret_access_key_file=str(server.folder / "secret-access-key"),
-        )
+        yield bucket(server, prefix="shop/nightly")
 
 
 def killed_after(run: int, config: job.Storage, seconds: float) -> None:
@@ -94,9 +90,9 @@ def whole(storage: Storage) -> list[str]:
     """Names of all backups; each has every byte that its manifest says."""
     entries = catalogue.read(storage).entries
     for each in entries:
-        assert each.manifest is not None
+        made = read_manifest(storage, each.name)
         assert each.problem == ""
-        assert hashlib.sha256(read(storage, each.manifest.data)).hexdigest() == each.manifest.sha256
+        assert hashlib.sha256(read(storage, made.data)).hexdigest() == made.sha256
     return [each.name for each in entries]
 
 

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from apm_operator.backup import job
 from apm_operator.backup.errors import StorageError
 from apm_operator.backup.storage.opening import open_storage
 from apm_operator.backup.storage.s3_client import Timing
 from cluster import s3server
-from cluster.s3server import BUCKET, S3Server
+from cluster.s3server import S3Server
 from fakes.authority import Authority
 from fakes.catalogue_contract import CONTRACT as CATALOGUE
 from fakes.storage_contract import CONTRACT, large_data_have_no_manifest_until_it_is_put
+from integration.storages import bucket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
     from apm_operator.backup.storage.base import Storage
@@ -27,26 +27,9 @@ QUICK = Timing(silence=2.0, pause=0.02)
 SMALL_PART = 5 << 20
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory) -> Iterator[S3Server]:
-    with s3server.running(tmp_path_factory.mktemp("s3")) as running:
-        yield running
-
-
 @pytest.fixture
-def config(server: S3Server) -> job.S3Storage:
-    return job.S3Storage(
-        endpoint=f"http://127.0.0.1:{server.port}",
-        bucket=BUCKET,
-        prefix=f"shop/{secrets.token_hex(4)}",
-        access_key_id_file=str(server.folder / "access-key-id"),
-        secret_access_key_file=str(server.folder / "secret-access-key"),
-    )
-
-
-@pytest.fixture
-def storage(config: job.S3Storage) -> Storage:
-    return open_storage(config, timing=QUICK, part=SMALL_PART)
+def storage(s3_server: S3Server) -> Storage:
+    return open_storage(bucket(s3_server, prefix=f"shop/{secrets.token_hex(4)}"), timing=QUICK, part=SMALL_PART)
 
 
 @pytest.mark.parametrize("check", CONTRACT, ids=lambda check: check.__name__)
@@ -66,13 +49,7 @@ def test_tls_by_a_ca_of_one_s_own(tmp_path: Path):
     for name, text in files.items():
         (tmp_path / name).write_text(text)
     with s3server.running(tmp_path / "s3", certificate=tmp_path / "certificate", key=tmp_path / "key") as server:
-        given = job.S3Storage(
-            endpoint=f"https://127.0.0.1:{server.port}",
-            bucket=BUCKET,
-            access_key_id_file=str(server.folder / "access-key-id"),
-            secret_access_key_file=str(server.folder / "secret-access-key"),
-            ca_file=str(tmp_path / "ca"),
-        )
+        given = bucket(server, endpoint=f"https://127.0.0.1:{server.port}", ca_file=str(tmp_path / "ca"))
         large_data_have_no_manifest_until_it_is_put(open_storage(given, timing=QUICK, part=SMALL_PART))
         for ca in (str(tmp_path / "other"), None):
             with pytest.raises(StorageError, match="is of no known authority"):

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from apm_operator.backup import catalogue, job
-from apm_operator.backup.errors import Exists, StorageError, StorageFull
+from apm_operator.backup import catalogue
+from apm_operator.backup.errors import Exists, StorageAway, StorageError, StorageFull
 from apm_operator.backup.storage.opening import open_storage
 from apm_operator.backup.storage.s3_client import ATTEMPTS, Timing
-from cluster import s3server
-from cluster.s3server import BUCKET, S3Server
+from cluster.s3server import S3Server
 from fakes import s3_faults
 from fakes.backups import manifest, store
 from fakes.storage_contract import LARGE, read
+from integration.storages import bucket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,31 +27,17 @@ QUICK = Timing(silence=1.0, pause=0.02)
 PART = 5 << 20
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory) -> Iterator[S3Server]:
-    with s3server.running(tmp_path_factory.mktemp("s3")) as running:
-        yield running
-
-
 @pytest.fixture
-def faults(server: S3Server) -> Iterator[Faults]:
-    with s3_faults.before(server.port) as it:
+def faults(s3_server: S3Server) -> Iterator[Faults]:
+    with s3_faults.before(s3_server.port) as it:
         yield it
 
 
 @pytest.fixture
-def storage(server: S3Server, faults: Faults) -> Storage:
-    return open_storage(config(server, faults.port), timing=QUICK, part=PART)
-
-
-def config(server: S3Server, port: int) -> job.S3Storage:
-    return job.S3Storage(
-        endpoint=f"http://127.0.0.1:{port}",
-        bucket=BUCKET,
-        prefix=f"shop/{secrets.token_hex(4)}",
-        access_key_id_file=str(server.folder / "access-key-id"),
-        secret_access_key_file=str(server.folder / "secret-access-key"),
-    )
+def storage(s3_server: S3Server, faults: Faults) -> Storage:
+    prefix = f"shop/{secrets.token_hex(4)}"
+    between = bucket(s3_server, endpoint=f"http://127.0.0.1:{faults.port}", prefix=prefix)
+    return open_storage(between, timing=QUICK, part=PART)
 
 
 def a_part(method: str, path: str) -> bool:
@@ -81,13 +67,18 @@ def test_an_upload_that_fails_for_good_leaves_nothing(storage: Storage, faults: 
     store(storage, manifest("n1"))
     faults.plan(kind, ATTEMPTS, a_part)
     sink = storage.create("n2.archive.gz")
-    with pytest.raises(StorageError, match=r"can't write n2\.archive\.gz: the S3 server"):
+    with pytest.raises(StorageAway, match=r"can't write n2\.archive\.gz: the S3 server"):
         both(sink.write, sink.finish)
     sink.abort()
     found = catalogue.read(storage)
     assert ([each.name for each in found.entries], found.leftovers) == (["n1"], ())
     store(storage, manifest("n2"))
     assert read(storage, "n2.archive.gz") == b"data"
+
+
+def test_a_new_backup_asks_for_no_removal(storage: Storage, faults: Faults):
+    store(storage, manifest("n1"))
+    assert [path for method, path in faults.asked if method == "DELETE"] == []
 
 
 def test_a_full_bucket_is_told_at_once(storage: Storage, faults: Faults):
@@ -137,17 +128,18 @@ def test_listing_and_removing_outlive_faults(storage: Storage, faults: Faults, k
     assert {each.key for each in storage.list()} == {"n1.manifest.json"}
 
 
-def test_errors_tell_no_secrets(server: S3Server, tmp_path):
-    key, secret = ((server.folder / name).read_text() for name in ("access-key-id", "secret-access-key"))
+def test_errors_tell_no_secrets(s3_server: S3Server, tmp_path):
+    key, secret = ((s3_server.folder / name).read_text() for name in ("access-key-id", "secret-access-key"))
     (tmp_path / "wrong").write_text("a-wrong-secret-of-somebody")
-    wrong = config(server, server.port).model_copy(update={"secret_access_key_file": str(tmp_path / "wrong")})
-    nowhere = config(server, 1)
-    elsewhere = config(server, server.port).model_copy(update={"bucket": "no-such-bucket"})
+    wrong = bucket(s3_server, secret_access_key_file=str(tmp_path / "wrong"))
+    nowhere = bucket(s3_server, endpoint="http://127.0.0.1:1")
+    elsewhere = bucket(s3_server, bucket="no-such-bucket")
     said = []
     for each in (wrong, nowhere, elsewhere):
         with pytest.raises(StorageError) as error:
             list(open_storage(each, timing=QUICK).list())
         said.append(str(error.value))
+        assert error.value.again is (each is nowhere)
         assert not any(word in said[-1] for word in (key, secret, "somebody", "Signature=", str(tmp_path)))
     assert "SignatureDoesNotMatch: check secret-access-key" in said[0]
     assert "can't be reached" in said[1]

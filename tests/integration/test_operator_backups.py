@@ -1,4 +1,4 @@
-"""Policies, backups and restores on a real API server, with the real controllers of CronJobs and Jobs.
+"""Policies, backups, restores and reports on a real API server, with the real controllers of CronJobs and Jobs.
 
 No kubelet runs: the tests write what it would have written into the status of a Job's pod.
 """
@@ -70,6 +70,14 @@ class Space(Shop):
         name: str = eventually(f"the pod of {job} is made", made)
         return name.strip().partition("/")[2]
 
+    def bind(self, job: str) -> None:
+        """Give the pod a node, whose kubelet would have to end it."""
+        pod = self.pod(job)
+        target = {"apiVersion": "v1", "kind": "Node", "name": "node-1"}
+        body = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": pod}, "target": target}
+        path = f"/api/v1/namespaces/{self.namespace}/pods/{pod}/binding"
+        self.kubectl("create", f"--raw={path}", "--filename=-", stdin=json.dumps(body))
+
     def runs(self, job: str) -> None:
         self._pod_status(job, "Running", {"running": {"startedAt": now()}})
 
@@ -79,7 +87,15 @@ class Space(Shop):
         self._pod_status(job, "Failed" if code else "Succeeded", {"terminated": ended})
 
     def _pod_status(self, job: str, phase: str, state: dict[str, Any]) -> None:
-        container = {"name": "backup", "image": "i", "imageID": "", "ready": False, "restartCount": 0, "state": state}
+        (declared,) = self.get("pod", self.pod(job))["spec"]["containers"]
+        container = {
+            "name": declared["name"],
+            "image": "i",
+            "imageID": "",
+            "ready": False,
+            "restartCount": 0,
+            "state": state,
+        }
         status = {"phase": phase, "containerStatuses": [container]}
         patch = json.dumps({"status": status})
         self.kubectl("patch", "pod", self.pod(job), "--subresource=status", "--type=merge", f"--patch={patch}")
@@ -111,7 +127,7 @@ def shop(plane: ControlPlane) -> Iterator[Space]:
     name = f"test-{datetime.now(UTC):%H%M%S%f}"
     plane.kubectl("create", "namespace", name)
     yield Space(plane, name)
-    plane.kubectl("delete", "namespace", name, "--wait=false")
+    plane.kubectl("delete", "namespace", name, "--wait=false", "--ignore-not-found")
 
 
 @pytest.fixture
@@ -183,6 +199,25 @@ def test_a_job_that_is_killed_has_failed(shop: Space, running: Operator):
     assert running.metric("apm_backup_failures_total", namespace=shop.namespace) == 2
 
 
+@pytest.mark.usefixtures("running")
+def test_a_lost_node_holds_up_no_other_run(shop: Space):
+    """Kubernetes waits for the node's word, and the Job with its policy of failures for Kubernetes."""
+    shop.secret()
+    shop.policy(network=OPEN)
+    shop.backup()
+    shop.bind("by-hand")
+    shop.runs("by-hand")
+    shop.becomes("backup", "by-hand", "Running")
+    pod = shop.pod("by-hand")
+    shop.kubectl("delete", "pod", pod, "--grace-period=1", "--wait=false")
+    eventually("the operator gives it up", lambda: shop.reason("backup", "by-hand") == "PodLost", seconds=60)
+    assert shop.get("pod", pod)
+    eventually("its Job is gone", lambda: not shop.get("job", "by-hand"))
+    shop.backup("next")
+    shop.ends("next", report("next"))
+    shop.becomes("backup", "next", "Completed")
+
+
 def test_a_run_that_took_place_without_the_operator_is_adopted_once(shop: Space, log: Path):
     shop.secret()
     shop.policy(schedule="* * * * *", network=OPEN)
@@ -208,6 +243,35 @@ def test_a_run_that_took_place_without_the_operator_is_adopted_once(shop: Space,
 
 
 @pytest.mark.usefixtures("running")
+def test_files_go_before_a_policy_that_is_deleted_in_the_foreground(shop: Space):
+    """The garbage collector deletes all that belongs to it while it waits for its files."""
+    shop.secret()
+    shop.policy(network=OPEN, deletionPolicy="Delete")
+    shop.backup()
+    shop.ends("by-hand", report("by-hand"))
+    shop.becomes("backup", "by-hand", "Completed")
+    shop.kubectl("delete", "backuppolicy", NAME, "--cascade=foreground", "--wait=false")
+
+    def removal() -> str:
+        return shop.kubectl("get", "jobs", f"--selector={GROUP}/job=remove", "--output=name").strip()
+
+    job: str = eventually("a Job removes the files", removal).partition("/")[2]
+    shop.pod(job)
+    eventually("what belonged to the policy is gone", lambda: not shop.get("cronjob", NAME))
+    eventually("its ServiceAccount too", lambda: not shop.get("serviceaccount", f"{NAME}-backup"), seconds=120)
+    for kind in ("serviceaccount", "role", "rolebinding", "networkpolicy"):
+        assert shop.get(kind, job)
+    lease = shop.get("role", job)["rules"][0]["resourceNames"][0]
+    assert shop.get("lease", lease)
+    assert shop.reason("backuppolicy", NAME) == "Removing"
+    shop.ends(job, {"result": "Succeeded", "reason": "Completed", "message": "1 backups were removed"})
+    eventually("the policy is gone", lambda: not shop.get("backuppolicy", NAME))
+    assert not shop.get("backup", "by-hand")
+    for kind in ("job", "serviceaccount", "role", "rolebinding", "networkpolicy"):
+        eventually(f"the {kind} is gone", lambda kind=kind: not shop.get(kind, job))
+
+
+@pytest.mark.usefixtures("running")
 def test_agents_rest_for_a_restore_and_come_back(shop: Space):
     shop.secret()
     shop.policy(network=OPEN, source={"mongodb": MONGODB, "databases": ["apm"]})
@@ -221,7 +285,13 @@ def test_agents_rest_for_a_restore_and_come_back(shop: Space):
         shop.object(
             "Restore",
             "back",
-            {"from": {"backupRef": {"name": "by-hand"}}, "target": target, "pauseAgents": True, "mode": "Replace"},
+            {
+                "from": {"backupRef": {"name": "by-hand"}},
+                "target": target,
+                "pauseAgents": True,
+                "mode": "Replace",
+                "network": OPEN,
+            },
         )
     )
     shop.becomes("agent", "one", "Paused")
@@ -239,4 +309,70 @@ def test_agents_rest_for_a_restore_and_come_back(shop: Space):
     eventually("the agent is back", lambda: shop.get("deployment", "one")["spec"]["replicas"] == 1)
 
 
+@pytest.mark.usefixtures("running")
+def test_a_namespace_with_backups_can_be_deleted(shop: Space):
+    """No Job can run in it any more that would remove what is stored."""
+    shop.secret()
+    shop.policy(network=OPEN, deletionPolicy="Delete")
+    shop.backup()
+    shop.ends("by-hand", report("by-hand"))
+    shop.becomes("backup", "by-hand", "Completed")
+    eventually("it is held", lambda: shop.get("backup", "by-hand")["metadata"].get("finalizers"))
+    shop.kubectl("delete", "namespace", shop.namespace, "--wait=false")
+    eventually("it is gone", lambda: not shop.get("namespace", shop.namespace), seconds=120)
+
+
+@pytest.mark.usefixtures("running")
+def test_agents_rest_until_the_pod_of_a_deleted_restore_is_gone(shop: Space):
+    shop.secret()
+    shop.policy(network=OPEN)
+    shop.agent("one", state={"mongodb": MONGODB | {"database": "apm"}})
+    shop.backup()
+    shop.ends("by-hand", report("by-hand"))
+    shop.becomes("backup", "by-hand", "Completed")
+    spec = {"from": {"backupRef": {"name": "by-hand"}}, "pauseAgents": True, "network": OPEN}
+    shop.apply(shop.object("Restore", "back", spec))
+    shop.becomes("agent", "one", "Paused")
+    rested = json.dumps({"status": {"observedGeneration": 2, "replicas": 0}})
+    shop.kubectl("patch", "deployment", "one", "--subresource=status", "--type=merge", f"--patch={rested}")
+    shop.bind("back")
+    shop.runs("back")
+    shop.becomes("restore", "back", "Running")
+    shop.kubectl("delete", "restore", "back", "--wait=false")
+    shop.becomes("restore", "back", "Stopping")
+    pod = shop.pod("back")
+    eventually("the pod is told to end", lambda: "deletionTimestamp" in shop.get("pod", pod)["metadata"], seconds=120)
+    assert shop.get("deployment", "one")["spec"]["replicas"] == 0
+    shop.kubectl("delete", "pod", pod, "--grace-period=0", "--force")
+    eventually("the agent is back", lambda: shop.get("deployment", "one")["spec"]["replicas"] == 1)
+    eventually("the Restore is gone", lambda: not shop.get("restore", "back"))
+
+
 OPEN = {"egressTo": [{"podSelector": {}, "ports": ["27017"]}]}
+
+
+@pytest.mark.usefixtures("running")
+def test_a_report_made_by_hand_tells_where_it_went(shop: Space):
+    shop.secret()
+    shop.apply(shop.object("AgentReport", "weekly", {"store": {"mongodb": MONGODB}, "network": OPEN}))
+    shop.becomes("agentreport", "weekly", "Ready")
+    shop.kubectl("create", "job", "now", "--from=cronjob/weekly-report")
+    shop.runs("now")
+    told = {"result": "Succeeded", "reason": "Completed", "message": "The report was kept in MongoDB."}
+    shop.ends("now", told)
+    eventually("it is told", lambda: shop.status("agentreport", "weekly").get("lastReport") == "now")
+    conditions = {each["type"]: each for each in shop.status("agentreport", "weekly")["conditions"]}
+    assert conditions["Delivered"]["status"] == "True"
+    assert conditions["Delivered"]["message"] == "The report was kept in MongoDB."
+    shop.kubectl("create", "job", "again", "--from=cronjob/weekly-report")
+    shop.pod("again")
+    shop.ends("again", {"result": "Failed", "reason": "NotSent", "message": "Slack has refused it."}, code=1)
+
+    def refused() -> bool:
+        found = shop.status("agentreport", "weekly")["conditions"]
+        return any(each["type"] == "Delivered" and each["reason"] == "NotSent" for each in found)
+
+    eventually("the failure is told", refused)
+    assert shop.status("agentreport", "weekly")["lastReport"] == "now"
+    shop.kubectl("delete", "agentreport", "weekly", "--cascade=foreground", "--timeout=60s")
+    assert not shop.kubectl("get", "cronjobs,roles", "--output=name").strip()

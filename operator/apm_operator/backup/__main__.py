@@ -10,12 +10,11 @@ from typing import Any
 from apm_operator.backup import commandline
 from apm_operator.backup import log as logging
 from apm_operator.backup.commands import execute
-from apm_operator.backup.errors import BackupError, LeaseLost, Stopped
+from apm_operator.backup.errors import BackupError
 from apm_operator.backup.interrupts import interruptible
 from apm_operator.backup.report import LIMIT, Report
 from apm_operator.backup.settings import Settings, parse, read
 
-_AGAIN = (Stopped.reason, LeaseLost.reason)
 _TRY_AGAIN = os.EX_TEMPFAIL
 
 
@@ -24,26 +23,27 @@ def main() -> int:
     settings, log = read(), logging.configure()
     if sys.argv[1:]:
         return commandline.main(sys.argv[1:], lambda job: execute(job, settings, logging.ProgressLog(log)))
-    report = _report(settings, log)
+    report, again = _report(settings, log)
     with suppress(OSError):  # on a command line there is no such file
         settings.termination_log.write_text(fitting(report), encoding="utf-8")
     logging.outcome(log, report)
-    if report.reason in _AGAIN:
+    if again:
         return _TRY_AGAIN
     return int(report.result != "Succeeded")
 
 
-def _report(settings: Settings, log: Any) -> Report:
+def _report(settings: Settings, log: Any) -> tuple[Report, bool]:
+    """How it ended, and whether another pod may well succeed."""
     try:
         job = parse(settings.job)
         with interruptible(job.deadline):
-            return execute(job, settings, logging.ProgressLog(log))
+            return execute(job, settings, logging.ProgressLog(log)), False
     except BackupError as error:
-        return Report(result="Failed", reason=error.reason, message=str(error))
+        return Report(result="Failed", reason=error.reason, message=str(error)), error.again
     except Exception as error:
         log.exception("unexpected")
         message = f"the Job failed by an error of its own ({type(error).__name__}): see its log"
-        return Report(result="Failed", reason="InternalError", message=message)
+        return Report(result="Failed", reason="InternalError", message=message), False
 
 
 def fitting(report: Report) -> str:

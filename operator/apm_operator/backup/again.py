@@ -7,11 +7,12 @@ from datetime import UTC, datetime
 
 from apm_operator.backup import job
 from apm_operator.backup.archive.reader import Reader
+from apm_operator.backup.catalogue import newest_verified
 from apm_operator.backup.errors import ConfigError
 from apm_operator.backup.report import Report, TestFacts
 from apm_operator.backup.restore import Means, identities
 from apm_operator.backup.restoretest import restore_test
-from apm_operator.backup.stored import newest_verified, read_manifest
+from apm_operator.backup.stored import read_manifest
 from apm_operator.backup.verdict import judge
 from apm_operator.backup.verify import check, pick, verify
 

@@ -19,7 +19,9 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     command = commands.add_parser("catalogue", parents=[where], help="list what lies in the storage")
-    command.add_argument("--all", action="store_true", help="also in the folders below: of all namespaces and policies")
+    command.add_argument(
+        "--all", action="store_true", help="also in the folders below: of all prefixes, namespaces and policies"
+    )
     command.add_argument("--json", action="store_true", help="one JSON document a line")
 
     command = commands.add_parser("verify", parents=[where], help="read backups back, to their last byte")

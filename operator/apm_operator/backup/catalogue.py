@@ -16,6 +16,21 @@ from apm_operator.backup.stored import read_manifest
 
 
 @dataclass(frozen=True, slots=True)
+class Facts:
+    """What is kept of a manifest: those of all backups, with all their collections, would not fit the memory."""
+
+    started: datetime
+    finished: datetime
+    documents: int
+    encrypted: bool
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Facts:
+        """Those of one manifest."""
+        return cls(manifest.started, manifest.finished, manifest.documents, manifest.encryption is not None)
+
+
+@dataclass(frozen=True, slots=True)
 class Entry:
     """A backup that has a manifest.
 
@@ -33,7 +48,7 @@ class Entry:
     modified: datetime
     size: int
     keys: tuple[str, ...]
-    manifest: Manifest | None = None
+    manifest: Facts | None = None
     verdict: Verdict | None = None
     reading: datetime | None = None
     problem: str = ""
@@ -54,7 +69,8 @@ class Catalogue:
 
     Attributes:
         entries: oldest first.
-        leftovers: of Jobs that were killed, or are at work right now.
+        leftovers: of Jobs that were killed, or are at work right now; and what Restores that have ended left for
+            their next pods.
     """
 
     entries: tuple[Entry, ...]
@@ -80,6 +96,18 @@ def read(storage: Storage) -> Catalogue:
     return Catalogue(tuple(sorted(entries, key=_order)), tuple(leftovers))
 
 
+def newest_verified(storage: Storage) -> str:
+    """Name of the newest backup that was found good; where none was looked at, of the newest that was written whole.
+
+    Raises:
+        Missing: there is none.
+    """
+    found = [(each.verdict is not None, *_order(each)) for each in read(storage).entries if each.good]
+    if not found:
+        raise Missing("the storage has no verified backup")
+    return max(found)[-1]
+
+
 def _order(entry: Entry) -> tuple[datetime, str]:
     return (entry.manifest.started if entry.manifest else entry.modified), entry.name
 
@@ -87,12 +115,12 @@ def _order(entry: Entry) -> tuple[datetime, str]:
 def _entry(storage: Storage, name: str, stored: dict[str, Stored]) -> Entry:
     manifest, verdict, problem = None, None, ""
     try:
-        manifest = read_manifest(storage, name)
-        data = stored.get(manifest.data)
+        found = read_manifest(storage, name)
+        manifest, data = Facts.of(found), stored.get(found.data)
         if data is None:
             problem = "its data are missing"
-        elif data.size != manifest.size:
-            problem = f"its data have {data.size} bytes instead of {manifest.size}"
+        elif data.size != found.size:
+            problem = f"its data have {data.size} bytes instead of {found.size}"
     except (Damaged, Missing) as error:
         problem = str(error)
     if layout.verdict_key(name) in stored:
@@ -100,7 +128,7 @@ def _entry(storage: Storage, name: str, stored: dict[str, Stored]) -> Entry:
             verdict = Verdict.model_validate_json(storage.get(layout.verdict_key(name)))
         except Missing:
             pass
-        except ValidationError:
+        except (Damaged, ValidationError):
             problem = problem or "the verdict on it is damaged: verify it again"
     reading = stored.get(layout.reading_key(name))
     return Entry(

@@ -11,14 +11,14 @@ from pathlib import Path
 from apm_operator.backup import arguments, catalogue, job
 from apm_operator.backup.base import Model
 from apm_operator.backup.catalogue import Entry
-from apm_operator.backup.errors import BackupError, ConfigError
+from apm_operator.backup.errors import BackupError, ConfigError, StorageError
 from apm_operator.backup.prune import prune
 from apm_operator.backup.report import Report
 from apm_operator.backup.storage.opening import below, open_storage
 
 Execute = Callable[[job.AnyJob], Report]
-DEPTH = 2
-"""Folders below a location: of a namespace, and of a policy."""
+DEPTH = 6
+"""Folders below a location: those of the policy's own prefix, of a namespace, and of a policy."""
 
 
 class Row(Model):
@@ -58,6 +58,9 @@ def _catalogue(flags: argparse.Namespace, where: job.Storage) -> int:
     rows = [_row(path, each) for path, each in _entries(where, DEPTH if flags.all else 0)]
     if not flags.json:
         print(LINE.format("PATH", "NAME", "FINISHED", "SIZE", "DOCUMENTS", "STATE"))  # noqa: T201 - likewise
+    if not rows:
+        where_else = "" if flags.all else "; --all looks into the folders below as well"
+        print(f"there are no backups here{where_else}", file=sys.stderr)  # noqa: T201 - likewise
     for row in rows:
         print(row.to_json() if flags.json else _line(row))  # noqa: T201 - likewise
     return 0
@@ -65,11 +68,17 @@ def _catalogue(flags: argparse.Namespace, where: job.Storage) -> int:
 
 def _entries(where: job.Storage, depth: int, path: str = "") -> Iterator[tuple[str, Entry]]:
     storage = open_storage(where)
-    for each in catalogue.read(storage).entries:
+    try:
+        entries, folders = catalogue.read(storage).entries, tuple(storage.folders()) if depth else ()
+    except StorageError as error:
+        if not path:
+            raise
+        print(f"{path}: {error}", file=sys.stderr)  # noqa: T201 - such as lost+found of a volume: the others are shown
+        return
+    for each in entries:
         yield path, each
-    if depth:
-        for folder in storage.folders():
-            yield from _entries(below(where, folder), depth - 1, f"{path}{folder}/")
+    for folder in folders:
+        yield from _entries(below(where, folder), depth - 1, f"{path}{folder}/")
 
 
 def _row(path: str, entry: Entry) -> Row:
@@ -80,7 +89,7 @@ def _row(path: str, entry: Entry) -> Row:
         finished=manifest.finished.isoformat(timespec="seconds") if manifest else None,
         size=entry.size,
         documents=manifest.documents if manifest else None,
-        encrypted=manifest.encryption is not None if manifest else None,
+        encrypted=manifest.encrypted if manifest else None,
         verified=verdict.good if verdict else None,
         restored=verdict.restored if verdict else None,
         problem=entry.problem or (verdict.message or verdict.reason if verdict and not verdict.good else ""),
@@ -92,7 +101,9 @@ LINE = "{:<24} {:<40} {:<25} {:>14} {:>12} {}"
 
 def _line(row: Row) -> str:
     state = "written whole" if row.verified is None else "verified, restored" if row.restored else "verified"
-    if row.problem or row.verified is False:
+    if row.verified is False:
+        state = f"FAILED ITS TEST: {row.problem}"
+    elif row.problem:
         state = f"DAMAGED: {row.problem}"
     documents = "?" if row.documents is None else row.documents
     return LINE.format(row.path or "./", row.name, row.finished or "?", row.size, documents, state)

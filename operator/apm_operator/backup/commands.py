@@ -17,10 +17,10 @@ from apm_operator.backup.progress import on_leases
 from apm_operator.backup.prune import TOLD, prune
 from apm_operator.backup.prune import facts as store_facts
 from apm_operator.backup.remove import remove
-from apm_operator.backup.report import Report, StoreFacts, TestFacts
+from apm_operator.backup.report import Report, StoreFacts, Tell, TestFacts
 from apm_operator.backup.restore import Means
 from apm_operator.backup.restoretest import restore_test
-from apm_operator.backup.run import Backup, Stored, Tell
+from apm_operator.backup.run import Backup, Stored
 from apm_operator.backup.settings import Settings
 from apm_operator.backup.storage.opening import open_storage
 
@@ -58,7 +58,7 @@ def _execute(job: AnyJob, settings: Settings, tell: Tell) -> Report:
         case RemoveJob():
             tell("Pruning", 0, 0, None)
             storage = open_storage(job.storage)
-            removed = remove(storage, job.names)
+            removed = remove(storage, job.names, job.kept)
             facts = store_facts(catalogue.read(storage), tested=False)
             removed_facts = facts.model_copy(update={"removed": removed[:TOLD]})
             return _stored(f"{len(removed)} backups were removed", removed_facts)
@@ -86,6 +86,7 @@ def _backup(job: BackupJob, settings: Settings, tell: Tell) -> Report:
     return Backup(
         job=job,
         name=settings.backup_name,
+        run_id=settings.run,
         storage=storage,
         tell=tell,
         test=test if job.restore_test else None,

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import quote, unquote, urlsplit
 
 from pymongo import MongoClient
-from pymongo.errors import PyMongoError
+from pymongo.errors import ConfigurationError, PyMongoError
 from pymongo.read_preferences import Nearest
 
 from apm_operator.backup import job
@@ -55,9 +55,16 @@ def connect(mongo: job.Mongo, **options: Any) -> MongoClient[dict[str, Any]]:
 
     Raises:
         ConfigError: the connection string or the files that it names are wrong.
+        SourceError: DNS does not tell the hosts of a `mongodb+srv://`.
     """
+    text = connection_string(mongo)
     try:
-        return MongoClient(connection_string(mongo), appname="apm-backup", **options)
+        return MongoClient(text, appname="apm-backup", **options)
+    except ConfigurationError as error:
+        told = redacted(str(error), mongo)
+        if text.startswith("mongodb+srv:"):  # the library asks DNS at once, and tells its failures as such an error
+            raise SourceError(f"the hosts of the connection string can't be found: {told}") from None
+        raise ConfigError(f"the connection string can't be used: {told}") from None
     except (PyMongoError, ValueError, OSError) as error:
         raise ConfigError(f"the connection string can't be used: {redacted(str(error), mongo)}") from None
 

@@ -1,10 +1,14 @@
-"""Everything that a backup Job raises; the class decides the reason that the operator shows.
+"""Everything that a backup Job raises; the class decides the reason that the operator shows, and what the Job does.
 
 BackupError
   +- ConfigError        the Job's configuration or command line is wrong
-  +- SourceError        MongoDB can't be reached, or does not have what is to be dumped
+  +- SourceError        MongoDB can't be reached
+  |    +- SourceRefused it answers, but refuses, or does not have what is to be dumped
   +- ToolFailed         mongodump or mongorestore ended with an error, or lied about its success
-  +- StorageError       the storage can't be reached, or refuses
+  |    +- DumpFailed    it was mongodump, which may have met a change of what it reads
+  +- ToolKilled         mongorestore was killed: that says nothing of the backup
+  +- StorageError       the storage refuses
+  |    +- StorageAway   it can't be reached, or fails
   |    +- StorageFull
   |    +- Exists        something of that name is there already
   |    +- Missing       nothing of that name is there
@@ -24,9 +28,15 @@ from typing import ClassVar
 
 
 class BackupError(Exception):
-    """Base of all errors of this package; the message says what to do."""
+    """Base of all errors of this package; the message says what to do.
+
+    Attributes:
+        reason: CamelCase, for the operator.
+        again: whether another pod of the Job may well succeed; how often that is tried, the Job says.
+    """
 
     reason: ClassVar[str] = "Failed"
+    again: bool = False
 
 
 class ConfigError(BackupError):
@@ -36,9 +46,16 @@ class ConfigError(BackupError):
 
 
 class SourceError(BackupError):
-    """MongoDB can't be reached, or does not have what is to be dumped."""
+    """MongoDB can't be reached."""
 
     reason = "SourceUnavailable"
+    again = True
+
+
+class SourceRefused(SourceError):
+    """MongoDB answers, but refuses, or does not have what is to be dumped."""
+
+    again = False
 
 
 class ToolFailed(BackupError):
@@ -47,10 +64,29 @@ class ToolFailed(BackupError):
     reason = "ToolFailed"
 
 
+class DumpFailed(ToolFailed):
+    """mongodump failed: a collection may have been dropped or renamed while it was read."""
+
+    again = True
+
+
+class ToolKilled(BackupError):
+    """mongorestore was killed, most likely for want of memory."""
+
+    reason = "ToolKilled"
+    again = True
+
+
 class StorageError(BackupError):
-    """The storage can't be reached, or refuses."""
+    """The storage refuses."""
 
     reason = "StorageUnavailable"
+
+
+class StorageAway(StorageError):
+    """The storage can't be reached, or fails."""
+
+    again = True
 
 
 class StorageFull(StorageError):
@@ -87,6 +123,7 @@ class LeaseLost(BackupError):
     """Another Job may be at work on the same database or storage by now."""
 
     reason = "LeaseLost"
+    again = True
 
 
 class LeaseBusy(BackupError):
@@ -111,6 +148,7 @@ class Stopped(BackupError):
     """The pod is to end: its node is drained, or the Job was deleted."""
 
     reason = "Stopped"
+    again = True
 
 
 class TimedOut(BackupError):

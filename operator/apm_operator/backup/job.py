@@ -188,10 +188,11 @@ class PruneJob(Job):
 
 
 class RemoveJob(Job):
-    """Remove backups by name, or all of them (`names` empty), as `deletionPolicy: Delete` asks."""
+    """Remove backups by name, or all but those that are `kept` (`names` empty), as `deletionPolicy: Delete` asks."""
 
     command: Literal["remove"] = "remove"
     names: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
 
 
 AnyJob = Annotated[BackupJob | VerifyJob | RestoreJob | PruneJob | RemoveJob, Field(discriminator="command")]

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
+from pydantic import ValidationError
 from pymongo.collection import Collection as PyMongoCollection
+from pymongo.errors import OperationFailure
 
 from apm_operator.backup.archive.prelude import Key
 from apm_operator.backup.base import Model
-from apm_operator.backup.errors import LeaseLost
+from apm_operator.backup.errors import ConfigError, LeaseLost
 from apm_operator.backup.mongo import Client
 from apm_operator.backup.report import RestoreFacts
-from apm_operator.backup.scope import RESERVED
+from apm_operator.backup.scope import OWN, RESERVED
 
 COLLECTION = RESERVED + "journal"
+Phase = Literal["Staging", "Swapping", "Undoing", "Tidying", "Done"]
 
 
 class Move(Model):
@@ -59,13 +62,14 @@ class Journal(Model):
         id: the Restore's.
         attempt: unlike that of any other try: one that is not quite dead yet writes elsewhere.
         phase: `Staging`: what was there is untouched; `Swapping`: all is restored and compared, and the new data are
-            to win; `Tidying`: they have won.
+            to win; `Undoing`: they could not, and what was there comes back; `Tidying`: they have won; `Done`: all is
+            over, and the storage takes nothing that could tell it.
         facts: what was restored, once it was.
     """
 
     id: str
     attempt: str
-    phase: Literal["Staging", "Swapping", "Tidying"] = "Staging"
+    phase: Phase = "Staging"
     moves: tuple[Move, ...]
     facts: RestoreFacts | None = None
 
@@ -83,19 +87,46 @@ def prefix(restore: str) -> str:
 def find(client: Client, restore: str) -> Journal | None:
     """The journal of a Restore, wherever it lies: a later try may choose another backup, of other databases."""
     for database in client.list_database_names():
-        found = client[database][COLLECTION].find_one({"_id": restore})
+        if database in OWN:  # where readWriteAnyDatabase gives no right to look
+            continue
+        found = _looked_up(client, database, restore)
         if found:
-            return Journal.model_validate_json(found["journal"])
+            return _read(found, database)
     return None
 
 
+def _looked_up(client: Client, database: str, restore: str) -> Mapping[str, Any] | None:
+    try:
+        return client[database][COLLECTION].find_one({"_id": restore})
+    except OperationFailure:
+        # FerretDB fails where somebody else drops the database in this moment; what is gone holds no journal.
+        if database in client.list_database_names():
+            raise
+        return None
+
+
 def others(client: Client, databases: Iterable[str], restore: str) -> list[Journal]:
-    """Journals of Restores that nobody goes on with."""
-    return [
-        Journal.model_validate_json(each["journal"])
-        for database in databases
+    """Journals of Restores that nobody goes on with.
+
+    Who may write to one of the databases can write a journal, too: it is heard of nothing beyond `databases`.
+
+    Raises:
+        ConfigError: one is of other databases as well, or is none.
+    """
+    within = set(databases)
+    found = [
+        _read(each, database)
+        for database in sorted(within)
         for each in client[database][COLLECTION].find({"_id": {"$ne": restore}})
     ]
+    for each in found:
+        beyond = set(each.databases) - within
+        if beyond and each.phase != "Done":
+            raise ConfigError(
+                f"{each.databases[0]}.{COLLECTION} has the journal of a Restore that has not ended, which is of "
+                f"{', '.join(sorted(beyond))} as well: restore these too, or drop that collection if there was none"
+            )
+    return found
 
 
 def begin(client: Client, journal: Journal) -> None:
@@ -103,7 +134,7 @@ def begin(client: Client, journal: Journal) -> None:
     _entries(client, journal).replace_one({"_id": journal.id}, _document(journal), upsert=True)
 
 
-def advance(client: Client, journal: Journal, phase: Literal["Swapping", "Tidying"]) -> Journal:
+def advance(client: Client, journal: Journal, phase: Phase) -> Journal:
     """Write down the next phase.
 
     Raises:
@@ -122,6 +153,17 @@ def end(client: Client, journal: Journal) -> None:
     entries.delete_one({"_id": journal.id, "attempt": journal.attempt})
     if entries.find_one({}) is None:
         entries.drop()
+
+
+def _read(entry: Mapping[str, Any], database: str) -> Journal:
+    """A journal as it lies in a database."""
+    try:
+        found = Journal.model_validate_json(entry["journal"])
+    except (KeyError, ValidationError):
+        found = None
+    if found is None or found.id != entry["_id"] or not found.moves or found.databases[0] != database:
+        raise ConfigError(f"{database}.{COLLECTION} holds something that is no journal of a Restore: drop it")
+    return found
 
 
 def _entries(client: Client, journal: Journal) -> PyMongoCollection[dict[str, Any]]:

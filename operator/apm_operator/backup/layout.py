@@ -7,6 +7,7 @@ VERDICT = ".verdict.json"
 ARCHIVE = ".archive.gz"
 PARTIAL = ".partial"
 READING = ".reading"
+OUTCOME = ".restored"
 CLOCK = ".clock-"
 """Beginning of the names of empty files that tell a file system's time."""
 
@@ -31,6 +32,11 @@ def reading_key(name: str) -> str:
     return name + READING
 
 
+def outcome_key(restore: str) -> str:
+    """Where a Restore that has ended keeps what it did."""
+    return restore + OUTCOME
+
+
 def name_of(key: str) -> str | None:
     """The backup whose data lie under a key; None where it is no key of data."""
     for suffix in (ARCHIVE, f"{ARCHIVE}.age"):
@@ -40,8 +46,8 @@ def name_of(key: str) -> str | None:
 
 
 def owner(key: str) -> str | None:
-    """The backup that a key belongs to; None where it is of another kind."""
-    for suffix in (MANIFEST, VERDICT, READING):
+    """The backup or Restore that a key belongs to; None where it is of another kind."""
+    for suffix in (MANIFEST, VERDICT, READING, OUTCOME):
         if key.endswith(suffix) and key != suffix:
             return key.removesuffix(suffix)
     return name_of(key)

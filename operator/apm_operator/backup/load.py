@@ -58,7 +58,7 @@ def fill(
         Differs: the target holds something else than the backup.
     """
     chosen = [pair for pair in pairs if pair.namespace.type != "view"]
-    names = [(it.source, it.target) for it in chosen]
+    names = [name for pair in chosen for name in _names(pair)]
     mean = max((it.namespace.size // it.namespace.documents for it in chosen if it.namespace.documents), default=0)
     restored = mongorestore.restore(target, archive, names, mean=mean, program=program, patience=patience)
     expected = sum(pair.namespace.documents for pair in chosen)
@@ -73,6 +73,12 @@ def fill(
         advanced(number + 1)
     _raise(said)
     return restored
+
+
+def _names(pair: Pair) -> list[tuple[Key, Key]]:
+    """What mongorestore calls it in the backup, and here: it sends buckets where they came from, unless it is told."""
+    buckets = [(pair.source.buckets, pair.target.buckets)] if pair.namespace.type == "timeseries" else []
+    return [(pair.source, pair.target), *buckets]
 
 
 def index(client: Client, pairs: Sequence[Pair], advanced: Advanced = lambda _: None) -> int:

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import datetime
 from typing import Any, Literal
 
-from pydantic import Field, ValidationInfo, model_validator
+from pydantic import AwareDatetime, Field, ValidationInfo, model_validator
 
 from apm_operator.backup.base import Model
 from apm_operator.backup.job import Scope
@@ -61,6 +60,7 @@ class Manifest(Sealed):
     """What a backup holds, and how to tell that it is whole.
 
     Attributes:
+        run: uid of the Job that made it: a later Job of its name must not take it for its own work.
         data: key of the data beside the manifest.
         size: bytes of the stored data.
         sha256: hexadecimal, of the stored data.
@@ -73,8 +73,9 @@ class Manifest(Sealed):
     name: str
     namespace: str
     policy: str
-    started: datetime
-    finished: datetime
+    run: str = ""
+    started: AwareDatetime
+    finished: AwareDatetime
     server_version: str
     tool_version: str
     oplog: bool
@@ -98,7 +99,7 @@ class Verdict(Sealed):
     """What a restore test, or a later verification, has found; kept beside the manifest."""
 
     name: str
-    at: datetime
+    at: AwareDatetime
     restored: bool
     """Whether it was restored into scratch databases, or only read."""
     good: bool

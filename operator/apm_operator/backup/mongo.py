@@ -14,16 +14,20 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from apm_operator.backup.archive.prelude import Key
 from apm_operator.backup.connection import connect
-from apm_operator.backup.errors import SourceError
+from apm_operator.backup.errors import SourceError, SourceRefused
 from apm_operator.backup.job import Mongo
 
 SERVER_WAIT = 30.0
 """Seconds to look for a server that can be used."""
-_SILENCE = 600.0
-"""Seconds for one answer: an index of a large collection takes its time."""
+_SILENCE = 6 * 3600.0
+"""Seconds for one answer: an index of a large collection takes its time. A server that is gone, or hangs, shows much
+earlier: the driver's heartbeats, on a connection of their own, end what waits for it."""
 _SHOWN = 300
 """Characters of a driver's message that are shown: it goes on with the state of every host."""
 _NAMESPACE_NOT_FOUND = 26
+_PASSING = frozenset({6, 7, 43, 50, 64, 89, 91, 133, 134, 189, 262, 9001, 10107, 11600, 11602, 13435, 13436})
+"""Codes by which a server says that it, or another one that it needs, is away or changes its role; what drivers read
+again for (https://github.com/mongodb/specifications/blob/master/source/retryable-reads), and what took too long."""
 
 Client = MongoClient[dict[str, Any]]
 
@@ -59,9 +63,15 @@ def telling() -> Iterator[None]:
         yield
     except OperationFailure as error:
         text = str((error.details or {}).get("errmsg") or type(error).__name__)
-        raise SourceError(f"MongoDB refuses: {text[:_SHOWN]} (code {error.code})") from None
+        raise kind(error)(f"MongoDB refuses: {text[:_SHOWN]} (code {error.code})") from None
     except PyMongoError as error:
         raise SourceError(f"MongoDB does not answer: {type(error).__name__}: {str(error)[:_SHOWN]}") from None
+
+
+def kind(error: PyMongoError) -> type[SourceError]:
+    """What an error of the driver is to a Job: whether MongoDB is away, or would answer another pod likewise."""
+    refused = isinstance(error, OperationFailure) and error.code not in _PASSING
+    return SourceRefused if refused else SourceError
 
 
 def collections(client: Client, database: str, *, indexes: bool = False) -> tuple[Collection, ...]:

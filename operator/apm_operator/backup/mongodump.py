@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from apm_operator.backup import job
 from apm_operator.backup.connection import ping, redacted, tool_config
-from apm_operator.backup.errors import ConfigError, ToolFailed
+from apm_operator.backup.errors import ConfigError, DumpFailed
 from apm_operator.backup.scope import Target
 from apm_operator.backup.settings import tool_environment
 
@@ -66,7 +66,7 @@ class Mongodump:
         """Its archive.
 
         Raises:
-            ToolFailed: it ended with an error, or does nothing; only an archive that came to its end counts.
+            DumpFailed: it ended with an error, or does nothing; only an archive that came to its end counts.
             SourceError: MongoDB does not answer any more.
         """
         assert self._process.stdout is not None  # noqa: S101 - a pipe was asked for
@@ -76,7 +76,7 @@ class Mongodump:
         code = self._process.wait()
         self._told.join()
         if code or any(_DOES_NOT_EXIST.search(line) for line in self._last):
-            raise ToolFailed(f"mongodump ended with {_code(code)}: {self._end()}")
+            raise DumpFailed(f"mongodump ended with {_code(code)}: {self._end()}")
 
     def _read(self, pipe: int) -> bytes:
         """The next bytes. mongodump waits for ever for a server that is gone, even where its dump has failed."""
@@ -85,7 +85,7 @@ class Mongodump:
             if self._bars != seen:
                 since, seen = time.monotonic(), self._bars
             elif time.monotonic() - since > _STALLED:
-                raise ToolFailed(f"mongodump has read nothing for {_STALLED:.0f} s: {self._end()}")
+                raise DumpFailed(f"mongodump has read nothing for {_STALLED:.0f} s: {self._end()}")
             else:
                 ping(self._options.mongo)
         return os.read(pipe, CHUNK)

@@ -14,7 +14,7 @@ from pymongo.errors import PyMongoError
 
 from apm_operator.backup.archive.prelude import Key
 from apm_operator.backup.connection import connect, redacted, tool_config
-from apm_operator.backup.errors import ConfigError, SourceError, ToolFailed
+from apm_operator.backup.errors import ConfigError, SourceError, ToolFailed, ToolKilled
 from apm_operator.backup.job import Mongo
 from apm_operator.backup.settings import tool_environment
 
@@ -30,7 +30,11 @@ PATIENCE = 60.0
 _PULSE = 5.0
 _BATCH = 1000
 """Documents that mongorestore inserts at a time by itself."""
-_BATCH_BYTES = 8 << 20
+_BATCH_BYTES = 4 << 20
+_WORKERS = 2
+"""That insert at a time: while the server writes one batch, the next one is on its way. More need more memory."""
+_LARGE = 1 << 20
+"""Bytes of a document from which on the memory is for one worker."""
 _GRACE = 10.0
 """Seconds to end after SIGTERM."""
 
@@ -57,9 +61,10 @@ def restore(
         patience: seconds that the server may not answer; mongorestore itself would wait for ever.
 
     Raises:
-        ConfigError: a name that mongorestore can't be told.
+        ConfigError: a name that mongorestore can't be told, or there is no such program.
         SourceError: the server was lost.
         ToolFailed: it failed, ended early, or could not restore each document.
+        ToolKilled: somebody else ended it.
     """
     with tool_config(target) as config:
         argv = [program, f"--config=/proc/self/fd/{config}", *_OPTIONS, *_bounded(mean), *_namespaces(names)]
@@ -71,6 +76,11 @@ def restore(
         raise SourceError(f"MongoDB did not answer for {patience:.0f} s during the restore")
     found = next((match for line in reversed(lines) if (match := _REPORT.search(line))), None)
     told = f"; it said: {_end(lines, target)}"
+    if status < 0:
+        raise ToolKilled(
+            f"mongorestore was killed by signal {-status}: most likely it needed more memory than "
+            f"spec.job.resources.limits.memory allows{told}"
+        )
     if status != 0 and _AWAY.search("\n".join(lines)):
         # It says nothing against the backup.
         raise SourceError(f"mongorestore lost its connection to MongoDB{told}")
@@ -99,7 +109,11 @@ def escaped(key: Key) -> str:
 
 def _bounded(mean: int) -> list[str]:
     """Where documents are large, a thousand at a time would not fit the memory."""
-    return ["--numParallelCollections=1", f"--batchSize={min(_BATCH, max(1, _BATCH_BYTES // max(1, mean)))}"]
+    return [
+        "--numParallelCollections=1",
+        f"--numInsertionWorkersPerCollection={_WORKERS if mean < _LARGE else 1}",
+        f"--batchSize={min(_BATCH, max(1, _BATCH_BYTES // max(1, mean)))}",
+    ]
 
 
 def _namespaces(names: Sequence[tuple[Key, Key]]) -> Iterator[str]:
@@ -121,7 +135,7 @@ def _running(argv: Sequence[str], config: int) -> Iterator[tuple[subprocess.Pope
             env=tool_environment(),
         )
     except OSError as error:
-        raise ToolFailed(f"mongorestore can't be started: {error.strerror}") from None
+        raise ConfigError(f"{argv[0]} can't be run: {error.strerror}") from None
     assert process.stderr is not None  # noqa: S101 - it was asked for
     said = _Said(process.stderr)
     try:

@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from apm_operator.backup.lease import Held
-from apm_operator.backup.report import Progress
-
-Tell = Callable[[str, int, int, int | None], None]
-"""Takes phase, documents, bytes and percent; raises what ends the work."""
+from apm_operator.backup.report import Progress, Tell
 
 
 def on_leases(held: Held, *, run: str, pod: str, also: Tell | None = None) -> Tell:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection
 
 from apm_operator.backup import catalogue, layout
 from apm_operator.backup.errors import LeaseBusy
@@ -11,8 +11,8 @@ from apm_operator.backup.retention import PINNED
 from apm_operator.backup.storage.base import Storage
 
 
-def remove(storage: Storage, names: Sequence[str]) -> tuple[str, ...]:
-    """Remove the backups of these names with all that belongs to them, or everything where there are none.
+def remove(storage: Storage, names: Collection[str], kept: Collection[str] = ()) -> tuple[str, ...]:
+    """Remove the backups of these names with all that belongs to them, or everything but what is `kept`.
 
     What is gone already is no error. The caller holds the storage's Lease.
 
@@ -24,7 +24,7 @@ def remove(storage: Storage, names: Sequence[str]) -> tuple[str, ...]:
         StorageError: something could not be removed.
     """
     found = catalogue.read(storage)
-    wanted = [each for each in found.entries if not names or each.name in names]
+    wanted = [each for each in found.entries if _goes(each.name, names, kept)]
     now = storage.now()
     read = [each.name for each in wanted if each.reading is not None and now - each.reading < PINNED]
     if read:
@@ -32,6 +32,10 @@ def remove(storage: Storage, names: Sequence[str]) -> tuple[str, ...]:
     for each in wanted:
         remove_entry(storage, each)
     for left in found.leftovers:
-        if not names or layout.owner(left.key) in names:
+        if _goes(layout.owner(left.key), names, kept):
             storage.remove(left.key, pending=left.pending)
     return tuple(each.name for each in wanted)
+
+
+def _goes(name: str | None, names: Collection[str], kept: Collection[str]) -> bool:
+    return name in names if names else name not in kept

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Literal
 
@@ -98,3 +99,7 @@ class Progress(Model):
     documents: int = 0
     bytes: int = 0
     percent: int | None = None
+
+
+Tell = Callable[[str, int, int, int | None], None]
+"""Takes phase, documents, bytes and percent of `Progress`, often; raises what ends the work, such as LeaseLost."""

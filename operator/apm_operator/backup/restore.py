@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,22 +14,20 @@ from typing import Any
 from pymongo.errors import PyMongoError
 
 from apm_operator.backup import journal as journals
-from apm_operator.backup import layout, load, mongo, swap
+from apm_operator.backup import layout, load, mongo, outcome, swap
 from apm_operator.backup.archive.prelude import OPLOG, Key
 from apm_operator.backup.archive.reader import Reader
+from apm_operator.backup.catalogue import newest_verified
 from apm_operator.backup.errors import ConfigError, KeyMissing, StorageError, TargetNotEmpty
 from apm_operator.backup.job import Mongo, RestoreJob
 from apm_operator.backup.journal import Journal
 from apm_operator.backup.manifest import Manifest, Namespace
 from apm_operator.backup.mongorestore import PATIENCE, PROGRAM
-from apm_operator.backup.report import Report, RestoreFacts
+from apm_operator.backup.report import Report, RestoreFacts, Tell
 from apm_operator.backup.scope import OWN, RESERVED, Selection
 from apm_operator.backup.storage.base import Storage
-from apm_operator.backup.stored import newest_verified, read_manifest
+from apm_operator.backup.stored import read_manifest
 from apm_operator.backup.verify import check, chunks, verify
-
-Tell = Callable[[str, int, int, int | None], None]
-"""Phase, documents, bytes, percent: as in `report.Progress`. Called often."""
 
 
 def silent(_phase: str, _documents: int, _bytes: int, _percent: int | None) -> None:
@@ -53,7 +52,7 @@ class Means:
 
 
 def restore(job: RestoreJob, means: Means) -> RestoreFacts:
-    """Do it, or go on with what an earlier pod of the same Restore has begun.
+    """Do it, or go on with what an earlier pod of the same Restore has begun; once it has ended, only tell it.
 
     When it fails, the target is as it was, but where MongoDB was lost in the middle of the swap: the next try ends it.
 
@@ -63,15 +62,30 @@ def restore(job: RestoreJob, means: Means) -> RestoreFacts:
     began = time.monotonic()
     with mongo.connected(job.target, wait=min(mongo.SERVER_WAIT, means.patience)) as client:
         mine = journals.find(client, job.id)
-        if mine is None or mine.phase == "Staging":
+        if mine is None and (done := outcome.find(means.storage, job.id)) is not None:
+            return done
+        if mine is None or mine.phase in {"Staging", "Undoing"}:
             if mine is not None:
-                _forget(client, mine)
+                _give_up(client, mine)
             name = job.name or newest_verified(means.storage)
             with _reading(means.storage, name):
                 mine = _stage(job, means, client, read_manifest(means.storage, name))
-        _swap(client, mine, means.tell)
+        return _finish(client, mine, means, began)
+
+
+def _finish(client: mongo.Client, mine: Journal, means: Means, began: float) -> RestoreFacts:
+    """From `Swapping` on; until the storage has what was done, the journal stays to tell it."""
     assert mine.facts is not None  # noqa: S101 - it was staged
-    return mine.facts.model_copy(update={"seconds": round(time.monotonic() - began, 3)})
+    if mine.phase == "Done":
+        return mine.facts
+    _swap(client, mine, means.tell)
+    facts = mine.facts.model_copy(update={"seconds": round(time.monotonic() - began, 3)})
+    swap.tidy(client, mine.id, mine.databases)
+    if outcome.keep(means.storage, mine.id, facts):
+        journals.end(client, mine)
+    else:
+        journals.advance(client, mine.model_copy(update={"facts": facts}), "Done")
+    return facts
 
 
 def report(job: RestoreJob, means: Means) -> Report:
@@ -125,19 +139,30 @@ def _stage(job: RestoreJob, means: Means, client: mongo.Client, manifest: Manife
     _verify(means, manifest)
     databases = sorted({place.database for _, place in wanted})
     for other in journals.others(client, databases, job.id):
-        _end_other(client, other)
-    there = [it for name in databases for it in mongo.collections(client, name) if not _reserved(it.key)]
+        if other.phase == "Swapping" and not job.replace:
+            raise TargetNotEmpty(
+                f"a Restore ended in the middle of its swap in {', '.join(other.databases)}: one with mode: Replace "
+                "brings that to its end first"
+            )
+        _end_other(client, other, means)
+    there = _there(client, databases)
     # What a Scope leaves out is never removed from a target.
     scopes = [Selection(manifest.scope), Selection(job.scope)]
     whole = {place.database for it, place in wanted if all(scope.whole(it.database) for scope in scopes)}
+    places = {place for _, place in wanted}
     if not job.replace:
-        _check_empty(client, there, sorted(whole), {place for _, place in wanted})
+        _check_empty(client, there, whole, places)
     attempt = secrets.token_hex(2)
     moves = swap.plan(wanted, job.id, attempt, there, whole)
+    swap.check(client, job.id, moves)
     mine = Journal(id=job.id, attempt=attempt, moves=moves)
     journals.begin(client, mine)
     try:
         facts = _load(job.target, means, client, manifest=manifest, mine=mine, wanted=wanted)
+        if not job.replace:  # it has taken its time, and nobody kept the agents from writing
+            made = {move.place for move in moves if move.in_place}
+            there = [it for it in _there(client, databases) if it.key not in made]
+            _check_empty(client, there, whole, places)
         return journals.advance(client, mine.model_copy(update={"facts": facts}), "Swapping")
     except BaseException:
         with suppress(PyMongoError):
@@ -218,20 +243,21 @@ def _swap(client: mongo.Client, mine: Journal, tell: Tell) -> None:
         count = len(mine.moves)
         try:
             swap.forward(client, mine, lambda done: tell("Swapping", 0, 0, 100 * done // count))
-            mine = journals.advance(client, mine, "Tidying")
+            journals.advance(client, mine, "Tidying")
         except BaseException:
             # Where MongoDB is gone, the journal stays, and the next try goes on.
             with suppress(PyMongoError):
-                swap.back(client, mine)
-                _forget(client, mine)
+                # Written down before, since what is put back would look like what had arrived.
+                _give_up(client, journals.advance(client, mine, "Undoing"))
             raise
     tell("Swapping", 0, 0, 100)
-    _tidy(client, mine)
 
 
-def _tidy(client: mongo.Client, mine: Journal) -> None:
-    swap.tidy(client, mine.id, mine.databases)
-    journals.end(client, mine)
+def _give_up(client: mongo.Client, mine: Journal) -> None:
+    """Leave the target as it was; after a crash it can be done again."""
+    if mine.phase == "Undoing":
+        swap.back(client, mine)
+    _forget(client, mine)
 
 
 def _forget(client: mongo.Client, mine: Journal) -> None:
@@ -241,21 +267,22 @@ def _forget(client: mongo.Client, mine: Journal) -> None:
     journals.end(client, mine)
 
 
-def _end_other(client: mongo.Client, other: Journal) -> None:
+def _end_other(client: mongo.Client, other: Journal, means: Means) -> None:
     """Another Restore has died in the middle, and its Lease is ours now: what it had decided on is done."""
-    if other.phase == "Staging":
-        _forget(client, other)
+    if other.phase in {"Staging", "Undoing"}:
+        _give_up(client, other)
     else:
-        _swap(client, other, silent)
+        _finish(client, other, dataclasses.replace(means, tell=silent), time.monotonic())
+        journals.end(client, other)
 
 
-def _reserved(key: Key) -> bool:
-    return key.collection.startswith(RESERVED)
+def _there(client: mongo.Client, databases: Iterable[str]) -> list[mongo.Collection]:
+    """What the target holds, but for what Restores have made beside it."""
+    found = (it for name in databases for it in mongo.collections(client, name))
+    return [it for it in found if not it.key.collection.startswith(RESERVED)]
 
 
-def _check_empty(
-    client: mongo.Client, there: Sequence[mongo.Collection], whole: Sequence[str], places: set[Key]
-) -> None:
+def _check_empty(client: mongo.Client, there: Sequence[mongo.Collection], whole: set[str], places: set[Key]) -> None:
     """Collections without documents are no data: agents make them when they start.
 
     Raises:

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from apm_operator.backup.catalogue import Catalogue, Entry
 from apm_operator.backup.job import Retention
 from apm_operator.backup.storage.base import Stored
+from apm_operator.backup.verdict import proves_nothing
 
 SWEPT = timedelta(days=1)
 """Age at which leftovers and backups that failed their restore test go."""
@@ -85,6 +86,7 @@ def _pinned(entry: Entry, clocks: Clocks) -> bool:
 def _why(entry: Entry, retention: Retention, age: timedelta) -> str:
     if age > timedelta(days=retention.days):
         return f"older than {retention.days} days"
-    if entry.verdict is not None and not entry.verdict.good and age > SWEPT:
-        return f"failed its test: {entry.verdict.reason or 'no reason given'}"
+    verdict = entry.verdict
+    if verdict is not None and not verdict.good and not proves_nothing(verdict) and age > SWEPT:
+        return f"failed its test: {verdict.reason or 'no reason given'}"
     return ""

@@ -14,18 +14,16 @@ from pyrage import x25519
 from apm_operator.backup import age, layout
 from apm_operator.backup.archive.reader import Sampled
 from apm_operator.backup.dump import Dump, plan
-from apm_operator.backup.errors import BackupError, Damaged, Exists, KeyMissing, Missing, StorageError
+from apm_operator.backup.errors import BackupError, Damaged, Exists, KeyMissing, Missing, SourceError, StorageError
 from apm_operator.backup.job import BackupJob
 from apm_operator.backup.manifest import Manifest
 from apm_operator.backup.mongodump import Options
 from apm_operator.backup.pipeline import Chunk, Written, write
-from apm_operator.backup.report import BackupFacts, Report, StoreFacts, TestFacts
+from apm_operator.backup.report import BackupFacts, Report, StoreFacts, Tell, TestFacts
 from apm_operator.backup.storage.base import Storage
+from apm_operator.backup.stored import read_manifest
 from apm_operator.backup.verdict import judge
 from apm_operator.backup.verify import Verified, check, compare, pick, verify
-
-Tell = Callable[[str, int, int, int | None], None]
-"""Takes phase, documents, bytes and percent; raises what ends the work, such as LeaseLost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +44,7 @@ class Backup:
 
     Attributes:
         name: of the backup.
+        run_id: unlike that of any other Job; the same for all pods of this one.
         test: the restore test, where there is one.
         prune: removes what is kept no longer, where that is asked for.
     """
@@ -56,6 +55,7 @@ class Backup:
     tell: Tell
     test: Test | None = None
     prune: Callable[[], StoreFacts] | None = None
+    run_id: str = ""
     program: str = "mongodump"
 
     def run(self) -> Report:
@@ -71,7 +71,11 @@ class Backup:
                 self.prune()
         stored = self._finished(keys) or self._make(keys)
         facts = _facts(stored.manifest)
-        verdict = self._judge(stored, keys)
+        try:
+            verdict = self._judge(stored, keys)
+        except (SourceError, StorageError) as error:
+            error.again = error.again and not keys.own  # another pod could not decrypt it
+            raise
         tests = (verdict,) if self.test else ()
         if not verdict.good:
             return Report(result="Failed", reason=verdict.reason, message=verdict.message, backup=facts, tests=tests)
@@ -88,13 +92,15 @@ class Backup:
     def _finished(self, keys: _Keys) -> Stored | None:
         """What an earlier pod of this Job has published."""
         try:
-            manifest = Manifest.model_validate_json(self.storage.get(layout.manifest_key(self.name)))
+            manifest = read_manifest(self.storage, self.name)
         except Missing:
             return None
-        except ValueError:
-            raise Damaged(f"there is a manifest of {self.name} already, and it is damaged") from None
-        if manifest.policy != self.job.policy or manifest.namespace != self.job.namespace:
-            raise Exists(f"{self.name} is a backup of {manifest.namespace}/{manifest.policy} already")
+        if (manifest.namespace, manifest.policy, manifest.run) != (self.job.namespace, self.job.policy, self.run_id):
+            raise Exists(
+                f"a backup {self.name} of {manifest.namespace}/{manifest.policy}, of {manifest.started:%Y-%m-%d %H:%M}"
+                ", lies in the storage already: choose another name, or another prefix where it is another cluster's "
+                "(a Restore with spec.from.location gets at it)"
+            )
         if manifest.encryption and not (self.job.age and self.job.age.identity_file):
             raise KeyMissing(
                 f"{self.name} is stored, but the pod that made it ended before it was tested and took its key along: "
@@ -111,7 +117,10 @@ class Backup:
         runs = plan(job.source, job.scope, oplog=job.oplog, read_preference=job.read_preference)
         options = Options(job.source, job.read_preference, oplog=job.oplog, program=self.program)
         dump = Dump(runs, job.scope, options)
-        self.storage.remove(data)  # without a manifest it is what a killed pod has left
+        # Without a manifest they are what a killed pod, or a removal that was killed, has left. Where there are none,
+        # credentials will do that may not remove anything.
+        for left in {each.key for each in self.storage.list()} & {data, layout.verdict_key(self.name)}:
+            self.storage.remove(left)
         with ExitStack() as undo:
             sink = self.storage.create(data)
             undo.callback(sink.abort)
@@ -121,9 +130,7 @@ class Backup:
                 found = self._verify(file, dump.namespaces, keys.identities)
             _compare(dump, written, found)
             manifest = self._manifest(started, dump, written, found, data)
-            undo.callback(self._withdraw, data)
-            self.storage.publish(data)
-            self.storage.put(layout.manifest_key(self.name), manifest.to_json().encode())
+            self._commit(manifest)
             undo.pop_all()
         return Stored(manifest, found.sampled)
 
@@ -142,15 +149,31 @@ class Backup:
             advanced=lambda it: self.tell("Verifying", it.documents, it.position, it.documents * 100 // total),
         )
 
-    def _withdraw(self, data: str) -> None:
-        with suppress(BackupError):
-            self.storage.remove(data)
+    def _commit(self, manifest: Manifest) -> None:
+        """Make what is stored a backup; what somebody else has put there meanwhile stays as it is."""
+        key, text = layout.manifest_key(self.name), manifest.to_json().encode()
+        try:
+            self.storage.publish(manifest.data)
+            self.storage.put(key, text)
+            self._check_manifest(key, text)
+        except (Exists, Missing):
+            raise
+        except BaseException:
+            with suppress(BackupError):  # one without data must not stay, data without one go by themselves
+                self.storage.remove(key)
+                self.storage.remove(manifest.data)
+            raise
+
+    def _check_manifest(self, key: str, text: bytes) -> None:
+        if self.storage.get(key) != text:
+            raise Damaged("the storage does not hold the manifest that was written to it")
 
     def _manifest(self, started: datetime, dump: Dump, written: Written, found: Verified, data: str) -> Manifest:
         return Manifest(
             name=self.name,
             namespace=self.job.namespace,
             policy=self.job.policy,
+            run=self.run_id,
             started=started,
             finished=datetime.now(UTC),
             server_version=found.prelude.server_version,
@@ -182,20 +205,22 @@ class _Keys:
 
     Attributes:
         identities: None: nothing is encrypted.
+        own: whether the private key was made for this run, and ends with it.
     """
 
     recipients: tuple[str, ...]
     identities: list[Any] | None
+    own: bool = False
 
     @classmethod
     def of(cls, job: BackupJob) -> _Keys:
-        """Without a private key one is made for this run alone, so that what was written can be read back."""
+        """Without a private key one is made, so that what was written can be read back."""
         if job.age is None or not job.age.recipients:
             return cls((), None)
         if job.age.identity_file:
             return cls(job.age.recipients, age.identities(Path(job.age.identity_file)))
         own = x25519.Identity.generate()
-        return cls((*job.age.recipients, str(own.to_public())), [own])
+        return cls((*job.age.recipients, str(own.to_public())), [own], own=True)
 
 
 def _compare(dump: Dump, written: Written, found: Verified) -> None:

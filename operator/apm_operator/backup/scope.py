@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from apm_operator.backup.archive.prelude import Key
-from apm_operator.backup.errors import SourceError
+from apm_operator.backup.errors import SourceRefused
 from apm_operator.backup.job import Scope
 
 OWN = frozenset({"admin", "config", "local"})
@@ -59,7 +59,8 @@ class Selection:
 
     def whole(self, database: str) -> bool:
         """Whether all collections of a database are meant; no where that is in doubt."""
-        return not self._scope.namespaces and not any(_may_concern(each, database) for each in self._scope.excluded)
+        named = not self._scope.namespaces or any(_means_all(each, database) for each in self._scope.namespaces)
+        return named and not any(_may_concern(each, database) for each in self._scope.excluded)
 
     def missing(self, found: Iterable[Key]) -> list[str]:
         """What the Scope names, and is not there: databases, and namespaces without `*`."""
@@ -75,13 +76,13 @@ def targets(scope: Scope, found: Mapping[str, Iterable[str]]) -> tuple[Target, .
     """The runs of mongodump for `scope`, where `found` are the collections of each database.
 
     Raises:
-        SourceError: something that the Scope names is not there, or nothing is left of it.
+        SourceRefused: something that the Scope names is not there, or nothing is left of it.
     """
     selection = Selection(scope)
     keys = [Key(database, name) for database, names in found.items() for name in names]
     missing = selection.missing(keys)
     if missing:
-        raise SourceError(f"MongoDB does not have {', '.join(missing)}: correct spec.source, or create it")
+        raise SourceRefused(f"MongoDB does not have {', '.join(missing)}: correct spec.source, or create it")
     chosen = []
     for database in sorted(found):
         names = sorted(name for name in found[database] if not _hidden(name))
@@ -94,7 +95,7 @@ def targets(scope: Scope, found: Mapping[str, Iterable[str]]) -> tuple[Target, .
         else:
             chosen.append(Target(database, None, excluded))
     if not chosen:
-        raise SourceError("there is nothing to dump: MongoDB has no database and collection that spec.source means")
+        raise SourceRefused("there is nothing to dump: MongoDB has no database and collection that spec.source means")
     return tuple(chosen)
 
 
@@ -105,6 +106,12 @@ def _hidden(name: str) -> bool:
 
 def _pattern(text: str) -> re.Pattern[str]:
     return re.compile(".*".join(map(re.escape, text.split("*"))), re.DOTALL)
+
+
+def _means_all(namespace: str, database: str) -> bool:
+    """Whether a pattern means all collections of a database, whatever they are called."""
+    start, _, rest = namespace.partition(".")
+    return rest == "*" and _pattern(start).fullmatch(database) is not None
 
 
 def _may_concern(namespace: str, database: str) -> bool:

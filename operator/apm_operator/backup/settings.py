@@ -22,6 +22,7 @@ class Settings:
     Attributes:
         job: JSON of what is to be done; empty on a command line.
         backup_name: of the backup that is to be made.
+        run: uid of the Kubernetes Job, which all of its pods share.
         pod: that this is, as holder of Leases.
         termination_log: where the report goes.
         mongodump: program.
@@ -30,6 +31,7 @@ class Settings:
 
     job: str = ""
     backup_name: str = ""
+    run: str = ""
     pod: str = "nobody"
     namespace: str = ""
     termination_log: Path = Path("/dev/termination-log")
@@ -43,6 +45,7 @@ def read(environment: Mapping[str, str] = os.environ) -> Settings:
     return Settings(
         job=get("APM_JOB", ""),
         backup_name=get("APM_BACKUP_NAME", ""),
+        run=get("APM_JOB_UID", ""),
         pod=get("POD_NAME", "nobody"),
         namespace=get("POD_NAMESPACE", ""),
         termination_log=Path(get("APM_TERMINATION_LOG", "/dev/termination-log")),
@@ -65,6 +68,10 @@ def parse(job: str) -> AnyJob:
     try:
         return _JOB.validate_json(job)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
-        place = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"APM_JOB is no configuration of a Job: {place}: {first['msg']}") from None
+        raise ConfigError(f"APM_JOB is no configuration of a Job: {first_problem(error)}") from None
+
+
+def first_problem(error: ValidationError) -> str:
+    """Where a configuration is wrong, and how; without what stands there."""
+    first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

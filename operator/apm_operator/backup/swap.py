@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from pymongo.errors import OperationFailure
-
 from apm_operator.backup.archive.prelude import Key
 from apm_operator.backup.errors import ConfigError
 from apm_operator.backup.journal import Journal, Move, prefix
 from apm_operator.backup.manifest import Namespace
 from apm_operator.backup.mongo import Client, Collection, collections, from_canonical
+from apm_operator.backup.rename import check_length, rename
 
-_NOT_FOUND = 26
 _MAXIMUM_NAME = 235
 """Bytes of `database.collection` that any MongoDB takes: 4.2 and DocumentDB have 235, newer ones 255."""
 
@@ -69,6 +67,21 @@ def plan(
     return tuple(moves)
 
 
+def check(client: Client, restore: str, moves: Iterable[Move]) -> None:
+    """Ask the target for what only some servers have.
+
+    Raises:
+        ConfigError: it takes no names as long as one of these.
+    """
+    lengths: dict[str, int] = {}
+    for move in moves:
+        if move.source is not None:
+            lengths[move.database] = max(lengths.get(move.database, 0), len(str(move.place).encode()))
+    for database, length in lengths.items():
+        if length > _MAXIMUM_NAME:
+            check_length(client, database, length, prefix(restore))
+
+
 def forward(client: Client, journal: Journal, stepped: Callable[[int], None]) -> None:
     """Everything to its place; after a crash it goes on where it was, whatever a writer has put there meanwhile.
 
@@ -86,7 +99,7 @@ def forward(client: Client, journal: Journal, stepped: Callable[[int], None]) ->
             client[move.database].drop_collection(move.name)
             _create_view(client, move, move.new_view)
         elif move.source and not move.in_place and move.staged in names[move.database]:
-            _rename(client, move.database, move.staged, move.name)
+            rename(client, Key(move.database, move.staged), move.name)
     stepped(len(journal.moves))
 
 
@@ -96,7 +109,7 @@ def back(client: Client, journal: Journal) -> None:
     for move in reversed(journal.moves):
         there = names[move.database]
         if move.old in there:
-            _rename(client, move.database, move.old, move.name)
+            rename(client, Key(move.database, move.old), move.name)
         elif move.there == "view" and (move.staged not in there or move.new_view is not None):
             client[move.database].drop_collection(move.name)
             _create_view(client, move, move.old_view or {})
@@ -120,23 +133,13 @@ def _put_away(client: Client, move: Move, names: set[str]) -> None:
     if arrived or move.in_place or move.name not in names:
         return
     if move.there == "collection" and move.old not in names:
-        _rename(client, move.database, move.name, move.old)
+        rename(client, move.place, move.old)
     elif move.there == "view" or move.source is None:
         client[move.database].drop_collection(move.name)
 
 
 def _create_view(client: Client, move: Move, definition: Mapping[str, Any]) -> None:
     client[move.database].create_collection(move.name, **from_canonical(definition))
-
-
-def _rename(client: Client, database: str, source: str, target: str) -> None:
-    """A collection that a writer made in `target` a moment ago gives way."""
-    command = {"renameCollection": f"{database}.{source}", "to": f"{database}.{target}", "dropTarget": True}
-    try:
-        client.admin.command(command)
-    except OperationFailure as error:
-        if error.code != _NOT_FOUND:
-            raise
 
 
 def _source(namespace: Namespace) -> bytes:

@@ -141,8 +141,8 @@ def pick(namespaces: Sequence[Namespace], count: int) -> dict[Key, list[int]]:
     picks = {}
     for it in namespaces:
         share = min(it.documents, max(1, count * it.documents // total)) if it.documents and count else 0
-        prefix = "system.buckets." if it.type == "timeseries" else ""
-        picks[Key(it.database, prefix + it.collection)] = sorted(chosen.sample(range(it.documents), share))
+        key = Key(it.database, it.collection)
+        picks[key.buckets if it.type == "timeseries" else key] = sorted(chosen.sample(range(it.documents), share))
     return picks
 
 

@@ -31,6 +31,11 @@ class Key(NamedTuple):
     def __str__(self) -> str:
         return f"{self.database}.{self.collection}"
 
+    @property
+    def buckets(self) -> Key:
+        """Where the documents of a time series of this name lie."""
+        return Key(self.database, f"system.buckets.{self.collection}")
+
 
 OPLOG = Key("", "oplog")
 """What `--oplog` adds to an archive."""
@@ -58,8 +63,7 @@ class Collection:
     @property
     def data_key(self) -> Key:
         """Under which its documents follow: those of a time series lie in its buckets."""
-        prefix = "system.buckets." if self.type == "timeseries" else ""
-        return Key(self.database, prefix + self.collection)
+        return self.key.buckets if self.type == "timeseries" else self.key
 
     def options(self) -> dict[str, Any]:
         """As listCollections gave them."""

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import BinaryIO, Protocol
 
-from apm_operator.backup.errors import StorageError
+from apm_operator.backup.errors import Damaged, StorageError
+
+SMALL = 16 << 20
+"""Bytes of the largest manifest, of some ten thousand collections: what is larger would not fit the Job's memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,18 @@ def checked(key: str) -> str:
     if key in {"", ".", ".."} or "/" in key or "\0" in key:
         raise StorageError(f"{key!r} is no name of something in a storage")
     return key
+
+
+def whole(source: BinaryIO, key: str) -> bytes:
+    """All of something small.
+
+    Raises:
+        Damaged: it is larger than `SMALL`.
+    """
+    data = source.read(SMALL + 1)
+    if len(data) > SMALL:
+        raise Damaged(f"{key} has more than {SMALL >> 20} MiB, which no manifest may have")
+    return data
 
 
 class Sink(Protocol):
@@ -100,6 +115,7 @@ class Storage(Protocol):
 
         Raises:
             Missing: there is nothing of that name.
+            Damaged: it is larger than `SMALL`.
         """
 
     def remove(self, key: str, *, pending: bool = False) -> None:

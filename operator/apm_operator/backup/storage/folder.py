@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -12,11 +13,13 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from apm_operator.backup import layout
-from apm_operator.backup.errors import Exists, Missing, StorageError, StorageFull
-from apm_operator.backup.storage.base import Stored, checked
+from apm_operator.backup.errors import Exists, Missing, StorageAway, StorageError, StorageFull
+from apm_operator.backup.storage.base import Stored, checked, whole
 
 CHUNK = 1 << 16
 FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+AWAY = frozenset({errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENOTCONN, errno.EREMOTEIO})
+"""What file systems answer whose server, or whose disk, is away; another pod mounts them anew."""
 NO_LINKS = frozenset({errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK})
 """What file systems answer that know no hard links, such as FAT and some network file systems."""
 
@@ -128,8 +131,8 @@ class Folder:
 
     def get(self, key: str) -> bytes:
         """All of the file."""
-        with _told("read", key):
-            return self._file(key).read_bytes()
+        with self.read(key) as file:
+            return whole(file, key)
 
     def remove(self, key: str, *, pending: bool = False) -> None:
         """Unlinks it and makes that durable."""
@@ -191,7 +194,7 @@ class _Source(io.FileIO):
     def __init__(self, path: Path, key: str) -> None:
         self._key = key
         with _told("read", key):
-            super().__init__(path, "rb")
+            super().__init__(path, "rb", opener=_open_plain)
 
     def readinto(self, buffer: Any) -> int | None:
         with _told("read", self._key):
@@ -200,6 +203,15 @@ class _Source(io.FileIO):
     def readall(self) -> bytes:
         with _told("read", self._key):
             return super().readall() or b""
+
+
+def _open_plain(path: str, flags: int) -> int:
+    """Neither a link to somewhere else, nor a pipe that nobody writes to."""
+    file = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(file).st_mode):
+        os.close(file)
+        raise OSError(errno.EINVAL, "it is no file")
+    return file
 
 
 def _open(path: Path, key: str) -> io.BufferedReader:
@@ -231,4 +243,5 @@ def _told(action: str, key: str) -> Iterator[None]:
             raise StorageFull(
                 f"no space is left to {action} {key}: {error.strerror}; free some, or enlarge it"
             ) from error
-        raise StorageError(f"can't {action} {key}: {error.strerror or error}") from error
+        kind = StorageAway if error.errno in AWAY else StorageError
+        raise kind(f"can't {action} {key}: {error.strerror or error}") from error

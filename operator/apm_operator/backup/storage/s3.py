@@ -16,7 +16,7 @@ from urllib3.exceptions import HTTPError
 
 from apm_operator.backup import layout
 from apm_operator.backup.errors import Exists, Missing, StorageError
-from apm_operator.backup.storage.base import Stored, checked
+from apm_operator.backup.storage.base import Stored, checked, whole
 from apm_operator.backup.storage.s3_client import ATTEMPTS, Client, passing, told
 
 PART = 16 << 20
@@ -102,7 +102,7 @@ class S3:
     def get(self, key: str) -> bytes:
         """All of the object."""
         with self.read(key) as source:
-            return source.read()
+            return whole(source, key)
 
     def remove(self, key: str, *, pending: bool = False) -> None:
         """Of pending ones also the uploads; an object only while it has no manifest."""
@@ -111,7 +111,7 @@ class S3:
             for each in self._client.attempt("list", key, lambda: self._client.uploads(place)):
                 if each.object_name == place:
                     self.drop(key, str(each.upload_id))
-            if layout.name_of(key) is None or self._committed(key):
+            if layout.name_of(key) is None or not self._etag(key) or self._committed(key):
                 return
         with suppress(Missing):
             self._client.attempt("remove", key, lambda: self._client.remove_object(self._bucket, place))

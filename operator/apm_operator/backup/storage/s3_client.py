@@ -20,7 +20,7 @@ from minio.error import InvalidResponseError, MinioException, S3Error, ServerErr
 from minio.sse import Sse, SseCustomerKey
 from urllib3.exceptions import HTTPError
 
-from apm_operator.backup.errors import Exists, Missing, StorageError, StorageFull
+from apm_operator.backup.errors import Exists, Missing, StorageAway, StorageError, StorageFull
 
 T = TypeVar("T")
 
@@ -182,7 +182,8 @@ def told(error: BaseException, action: str, key: str) -> StorageError:
         return Exists(f"{key} is in the storage already")
     if code in FULL or number == HTTPStatus.INSUFFICIENT_STORAGE:
         return StorageFull(f"no space is left to {action} {key} in the bucket; free some, or enlarge it")
-    return StorageError(f"can't {action} {key}: {_cause(error, code or '', number)}")
+    kind = StorageAway if passing(error) else StorageError
+    return kind(f"can't {action} {key}: {_cause(error, code or '', number)}")
 
 
 def _cause(error: BaseException, code: str, number: int) -> str:

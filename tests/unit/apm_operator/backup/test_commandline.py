@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import json
+import os
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -38,10 +40,36 @@ def test_catalogue_of_all(folder: Folder, tmp_path: Path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in lines[1:]] == [["shop/nightly/", f"n{number}"] for number in range(1, 5)]
     assert lines[1].endswith("verified, restored")
-    assert lines[2].endswith("DAMAGED: RestoreDiffers")
+    assert lines[2].endswith("FAILED ITS TEST: RestoreDiffers")
     assert lines[3].endswith("written whole")
     assert lines[4].endswith("DAMAGED: the manifest of n4 is damaged")
     assert names(folder) == ["n1", "n2", "n3", "n4"]
+
+
+def test_catalogue_of_all_finds_what_lies_below_a_prefix_that_nobody_remembers(tmp_path: Path, capsys):
+    store(Folder(tmp_path / "europe" / "berlin" / "production" / "shop" / "nightly"), manifest("n1"))
+    assert main(["catalogue", f"--folder={tmp_path}"], refuse) == 0
+    assert capsys.readouterr().err == "there are no backups here; --all looks into the folders below as well\n"
+    assert main(["catalogue", f"--folder={tmp_path}", "--all"], refuse) == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[:2] == ["europe/berlin/production/shop/nightly/", "n1"]
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_folder_that_may_not_be_read_hides_no_other(tmp_path: Path, monkeypatch, capsys):
+    (tmp_path / "lost+found").mkdir()
+    scandir = os.scandir
+
+    def guarded(path: Path) -> object:
+        if path.name == "lost+found":
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    assert main(["catalogue", f"--folder={tmp_path}", "--all"], refuse) == 0
+    said = capsys.readouterr()
+    assert said.err == "lost+found/: can't list the folder: Permission denied\n"
+    assert len(said.out.splitlines()) == 5
+    assert main(["catalogue", f"--folder={tmp_path}/lost+found"], refuse) == 1
 
 
 def test_catalogue_as_json(folder: Folder, tmp_path: Path, capsys):

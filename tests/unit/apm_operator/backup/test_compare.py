@@ -104,3 +104,19 @@ def test_an_index_is_created_without_what_its_server_added():
     assert creatable(made) == {key: value for key, value in TTL.items() if key != "v"}
     kept = {**TTL, "storageEngine": {"wiredTiger": {"configString": "block_compressor=zstd"}}}
     assert creatable(kept)["storageEngine"] == kept["storageEngine"]
+
+
+def test_what_is_of_another_type_or_count_or_not_there_is_told():
+    place = Collection(PLACE, "view", {}, ())
+    assert differences(_namespace(), place, documents=3) == ("shop.orders is a view, not a collection",)
+    assert _differences(_namespace(), documents=2) == ("shop.orders has 2 documents, not 3",)
+    assert differences(_namespace(), None, documents=3) == ("shop.orders is missing",)
+
+
+def test_versions_that_a_server_chooses_itself_are_no_difference():
+    old, new = ({"locale": "de", "version": version} for version in ("57.1", "153.120"))
+    dumped = _namespace({**PAIR, "collation": old}, collation=old, clusteredIndex={"unique": True, "v": 2})
+    found = {"collation": new, "clusteredIndex": {"unique": True, "v": 3}}
+    assert _differences(dumped, {**PAIR, "collation": new}, **found) == ()
+    other = {**found, "collation": {**new, "locale": "fr"}}
+    assert len(_differences(dumped, {**PAIR, "collation": new}, **other)) == 1

@@ -6,9 +6,11 @@ import os
 from pathlib import Path
 
 import pytest
+from dns import resolver
+from pymongo.errors import ConfigurationError
 
-from apm_operator.backup.connection import connection_string, redacted, tool_config
-from apm_operator.backup.errors import ConfigError
+from apm_operator.backup.connection import connect, connection_string, redacted, tool_config
+from apm_operator.backup.errors import ConfigError, SourceError
 from apm_operator.backup.job import Mongo
 from apm_operator.backup.mongodump import Options, arguments
 from apm_operator.backup.scope import Target
@@ -66,3 +68,16 @@ def test_the_tools_find_the_string_in_a_file_without_a_name(tmp_path):
         command = arguments(target, Options(_mongo(tmp_path), "nearest"), file)
     assert command[-3:] == ["--db=shop", "--excludeCollection=a", "--excludeCollection=b"]
     assert "heim" not in " ".join(command)
+
+
+def test_a_name_server_that_is_away_is_worth_another_try(tmp_path, monkeypatch):
+    def away(*_: object, **__: object) -> None:
+        raise ConfigurationError("The resolution lifetime expired after 21.2 seconds")
+
+    monkeypatch.setattr(resolver, "resolve", away)
+    with pytest.raises(SourceError, match="hosts of the connection string can't be found") as caught:
+        connect(_mongo(tmp_path, "mongodb+srv://u:geheim@cluster.example.com/"))
+    assert caught.value.again
+    assert "geheim" not in str(caught.value)
+    with pytest.raises(ConfigError, match="can't be used"):
+        connect(_mongo(tmp_path, "mongodb://u:geheim@one,two/?directConnection=true"))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import stat
 from pathlib import Path
 
 import pytest
 
+from apm_operator.backup import dump
 from apm_operator.backup.archive.reader import Reader
 from apm_operator.backup.dump import Dump
 from apm_operator.backup.errors import ConfigError, Damaged, ToolFailed
 from apm_operator.backup.job import Mongo, Scope
-from apm_operator.backup.mongodump import Options
+from apm_operator.backup.mongodump import Options, arguments
 from apm_operator.backup.scope import Target
+from apm_operator.backup.verify import compare
 from fakes.archives import ArchiveWriter, archive, described
 
 # The n-th run for a database writes the n-th of its archives, and says what is in it.
@@ -67,6 +70,38 @@ def test_two_databases_become_one_archive(options, tmp_path):
     assert {f"{it.database}.{it.collection}": it.documents for it in dump.namespaces} == _counts(data)
 
 
+class Server:
+    """What `plan` asks of a MongoDB that has an oplog, or has none."""
+
+    def __init__(self, hello: dict[str, str]) -> None:
+        self._hello = hello
+        self.admin = self
+
+    def command(self, _name: str) -> dict[str, str]:
+        return self._hello
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+@pytest.mark.parametrize(
+    ("hello", "told"),
+    [({"msg": "isdbgrid"}, "can't take an oplog from a sharded cluster"), ({}, "is no replica set")],
+    ids=["mongos", "standalone"],
+)
+def test_an_oplog_is_refused_where_mongodump_can_take_none(monkeypatch, options, hello, told):
+    monkeypatch.setattr(dump, "connect", lambda *_, **__: Server(hello))
+    with pytest.raises(ConfigError, match=told):
+        dump.plan(options.mongo, Scope(), oplog=True, read_preference="primary")
+
+
+def test_an_oplog_is_taken_from_a_replica_set_with_all_that_it_has(monkeypatch, options):
+    monkeypatch.setattr(dump, "connect", lambda *_, **__: Server({"setName": "rs0"}))
+    assert dump.plan(options.mongo, Scope(), oplog=True, read_preference="secondary") == (Target(),)
+    told = arguments(Target(), dataclasses.replace(options, oplog=True, read_preference="secondary"), config=3)
+    assert {"--oplog", "--readPreference=secondary"} <= set(told)
+
+
 def test_what_comes_after_the_beginning_is_left_out_and_what_goes_is_empty(options, tmp_path):
     _writes(tmp_path, "a", *[archive({("a", "x"): ONE})] * 2)
     _writes(
@@ -75,6 +110,18 @@ def test_what_comes_after_the_beginning_is_left_out_and_what_goes_is_empty(optio
     dump, data = _dump(options, "a", "b")
     assert _counts(data) == {"a.x": 2, "b.gone": 0, "b.y": 2}
     assert sum(it.documents for it in dump.namespaces) == 4
+
+
+def test_an_index_that_is_built_meanwhile_does_not_spoil_the_backup(options, tmp_path):
+    index = {"v": {"$numberInt": "2"}, "key": {"at": {"$numberInt": "1"}}, "name": "at_1"}
+    late = ArchiveWriter().begin(described("b", "y", indexes=[index], options={"capped": True}))
+    _writes(tmp_path, "a", *[archive({("a", "x"): ONE})] * 2)
+    _writes(tmp_path, "b", archive({("b", "y"): ONE}), late.block("b", "y", ONE).end("b", "y").bytes())
+    dump, data = _dump(options, "a", "b")
+    reader = Reader()
+    list(reader.feed(data))
+    compare(dump.namespaces, reader.close())
+    assert [each.indexes for each in dump.namespaces] == [(), ()]
 
 
 def test_an_oplog_is_kept_and_mongodbs_own_databases_are_not(options, tmp_path):
@@ -97,6 +144,13 @@ def test_a_report_that_is_missing_is_no_success(options, tmp_path):
     (tmp_path / "a/1.said").write_text("t\tsomething else\n")
     with pytest.raises(ToolFailed, match=r"reports nothing of a\.x"):
         _dump(options, "a")
+
+
+def test_no_name_of_a_collection_keeps_the_others_from_being_backed_up(options, tmp_path):
+    names = ("a\nb", "c (3 documents)", "d%)", " ", "done dumping a.c (9 documents)", "\te")
+    _writes(tmp_path, "a", archive({("a", name): ONE for name in names}))
+    _, data = _dump(options, "a")
+    assert _counts(data) == {f"a.{name}": 2 for name in names}
 
 
 def test_an_archive_that_breaks_off_is_no_success(options, tmp_path):

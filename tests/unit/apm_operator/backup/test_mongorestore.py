@@ -7,7 +7,7 @@ import pytest
 
 from apm_operator.backup import mongorestore
 from apm_operator.backup.archive.prelude import Key
-from apm_operator.backup.errors import ConfigError, SourceError, ToolFailed
+from apm_operator.backup.errors import ConfigError, SourceError, ToolFailed, ToolKilled
 from apm_operator.backup.job import Mongo
 
 NAMES = [(Key("shop", "orders"), Key("shop", "apm_restore_1"))]
@@ -44,6 +44,19 @@ def test_the_documents_are_those_of_its_own_report(target, tool, tmp_path):
     assert "s3cret" not in arguments
 
 
+@pytest.mark.parametrize(("mean", "bounds"), [(0, (2, 1000)), (100, (2, 1000)), (1 << 20, (1, 4)), (15 << 20, (1, 1))])
+def test_large_documents_are_inserted_few_at_a_time(target, tool, tmp_path, mean, bounds):
+    mongorestore.restore(target, [b"x"], NAMES, mean=mean, program=tool(REPORT.format(1, 0)))
+    told = (tmp_path / "arguments").read_text()
+    assert "--numInsertionWorkersPerCollection={} --batchSize={} ".format(*bounds) in told
+
+
+def test_being_killed_says_nothing_against_the_backup(target, tool):
+    with pytest.raises(ToolKilled, match="signal 9: most likely it needed more memory") as caught:
+        _restore(target, tool("", read="kill -9 $$"))
+    assert caught.value.again
+
+
 @pytest.mark.parametrize(
     ("said", "code", "message"),
     [
@@ -67,6 +80,11 @@ def test_one_that_ends_before_the_archive_does_has_failed(target, tool):
 def test_a_lost_connection_says_nothing_against_the_backup(target, tool):
     with pytest.raises(SourceError, match="lost its connection"):
         _restore(target, tool("Failed: connection(127.0.0.1:1[-3]) socket was unexpectedly closed: EOF", 1))
+
+
+def test_a_program_that_is_not_there_says_nothing_against_the_backup(target):
+    with pytest.raises(ConfigError, match="/nowhere/mongorestore can't be run"):
+        _restore(target, "/nowhere/mongorestore")
 
 
 def test_an_error_of_the_archive_ends_it(target, tool):

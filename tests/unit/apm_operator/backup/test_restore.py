@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from apm_operator.backup.archive.prelude import Key
+from apm_operator.backup.catalogue import newest_verified
 from apm_operator.backup.errors import ConfigError, Missing
 from apm_operator.backup.job import FolderStorage, Mongo, Rename, RestoreJob, Scope
 from apm_operator.backup.manifest import Manifest, Namespace, Verdict
 from apm_operator.backup.restore import selected
 from apm_operator.backup.restoretest import pairs
 from apm_operator.backup.storage.folder import Folder
-from apm_operator.backup.stored import newest_verified
 
 KEYS = [("shop", "orders"), ("shop", "apm_restore_1_2"), ("crm", "people"), ("admin", "system.version"), ("", "oplog")]
 NAMESPACES = tuple(Namespace(database=one, collection=two, documents=1, size=9, crc64="0") for one, two in KEYS)
@@ -88,3 +88,6 @@ def test_the_newest_backup_is_one_of_which_nothing_bad_is_known(tmp_path):
     bad = Verdict(name="bad", at=datetime(2026, 11, 5, tzinfo=UTC), restored=True, good=False)
     storage.put("bad.verdict.json", bad.to_json().encode())
     assert newest_verified(storage) == "two"
+    good = Verdict(name="one", at=datetime(2026, 11, 5, tzinfo=UTC), restored=True, good=True)
+    storage.put("one.verdict.json", good.to_json().encode())
+    assert newest_verified(storage) == "one", "nobody has looked at two since it was written"

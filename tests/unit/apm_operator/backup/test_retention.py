@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from apm_operator.backup.catalogue import Catalogue, Entry
+from apm_operator.backup.catalogue import Catalogue, Entry, Facts
 from apm_operator.backup.job import Retention
 from apm_operator.backup.retention import Clocks, decide
 from apm_operator.backup.storage.base import Stored
@@ -17,18 +17,19 @@ CLOCKS = Clocks(NOW, NOW)
 def entry(
     name: str, days: float, *, kind: str = "tested", reading: float | None = None, modified: float | None = None
 ) -> Entry:
-    """`kind`: tested, read, plain, bad or damaged."""
+    """`kind`: tested, read, plain, bad, untestable or damaged."""
     verdicts = {
         "tested": verdict(name),
         "read": verdict(name, restored=False),
         "bad": verdict(name, good=False),
+        "untestable": verdict(name, good=False).model_copy(update={"reason": "ToolFailed"}),
     }
     return Entry(
         name=name,
         modified=NOW - timedelta(days=days if modified is None else modified),
         size=10,
         keys=(f"{name}.archive.gz",),
-        manifest=None if kind == "damaged" else manifest(name, days=days),
+        manifest=None if kind == "damaged" else Facts.of(manifest(name, days=days)),
         verdict=verdicts.get(kind),
         reading=None if reading is None else NOW - timedelta(days=reading),
         problem="the manifest is damaged" if kind == "damaged" else "",
@@ -55,6 +56,8 @@ def test_what_is_older_than_its_days_goes():
         ([entry("a", 90), entry("b", 60), entry("c", 45)], 2, ["a"]),
         ([entry("a", 90), entry("b", 1, kind="bad")], 1, []),
         ([entry("a", 90), entry("b", 2, kind="bad")], 1, ["b"]),
+        ([entry("a", 90), entry("b", 2, kind="untestable")], 1, []),
+        ([entry("a", 90), entry("b", 31, kind="untestable")], 1, ["b"]),
         ([entry("a", 90), entry("b", 60, kind="plain")], 1, ["b"]),
         ([entry("a", 90), entry("b", 2, kind="plain")], 1, []),
         ([entry("a", 90), entry("b", 80, kind="plain"), entry("c", 70, kind="read")], 2, ["b"]),

@@ -9,10 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pyrage import x25519
 
-from apm_operator.backup import run
-from apm_operator.backup.errors import BackupError, Damaged, Differs, SourceError, StorageError, StorageFull
-from apm_operator.backup.job import BackupJob, FolderStorage, Mongo, RestoreTest
+from apm_operator.backup import layout, run
+from apm_operator.backup.errors import (
+    BackupError,
+    Damaged,
+    Differs,
+    Exists,
+    Missing,
+    SourceError,
+    StorageError,
+    StorageFull,
+    ToolFailed,
+)
+from apm_operator.backup.job import Age, BackupJob, FolderStorage, Mongo, RestoreTest
 from apm_operator.backup.manifest import Manifest, Verdict
 from apm_operator.backup.report import StoreFacts
 from apm_operator.backup.report import TestFacts as Facts
@@ -49,6 +60,7 @@ def make(tmp_path, program, monkeypatch):
             storage=FolderStorage(path="/nowhere"),
             source=Mongo(uri_file=str(tmp_path / "uri")),
             restore_test=RestoreTest(scratch="s", sample=5) if "test" in parts else None,
+            age=parts.pop("age", None),
         )
         tell = parts.pop("tell", lambda *_: None)
         storage = parts.pop("storage", Folder(tmp_path / "store"))
@@ -126,14 +138,40 @@ class Broken(Folder):
     def put(self, key: str, data: bytes, *, replace: bool = False) -> None:
         if self.at in key:
             raise StorageError("gone")
+        if self.at == "changed" and key.endswith(layout.MANIFEST):
+            data = data.replace(b"nightly", b"nightlx")
         super().put(key, data, replace=replace)
+        if self.at == "unanswered" and key.endswith(layout.MANIFEST):
+            raise StorageError("no answer, but it is there")
 
 
-@pytest.mark.parametrize(("at", "error"), [("flip", Damaged), ("publish", StorageFull), ("manifest", StorageError)])
+@pytest.mark.parametrize(
+    ("at", "error"),
+    [
+        ("flip", Damaged),
+        ("publish", StorageFull),
+        ("manifest", StorageError),
+        ("unanswered", StorageError),
+        ("changed", Damaged),
+    ],
+)
 def test_what_the_storage_gets_wrong_leaves_nothing(make, tmp_path, at, error):
     with pytest.raises(error):
         make(storage=Broken(tmp_path / "store", at)).run()
     assert _files(tmp_path) == []
+
+
+def test_what_another_pod_has_stored_meanwhile_is_left_alone(make, tmp_path):
+    class Late(Folder):
+        def publish(self, key: str) -> None:
+            if key == "b1.archive.gz":
+                make().run()  # a pod that was thought dead
+            super().publish(key)
+
+    with pytest.raises((Exists, Missing)):
+        make(storage=Late(tmp_path / "store")).run()
+    assert _files(tmp_path) == ["b1.archive.gz", "b1.manifest.json", "b1.verdict.json"]
+    assert make().run().result == "Succeeded"
 
 
 def test_whatever_ends_the_work_leaves_nothing(make, tmp_path):
@@ -183,6 +221,79 @@ def test_a_test_that_fails_marks_the_backup_and_one_that_could_not_be_made_does_
     assert json.loads((tmp_path / "store/b1.verdict.json").read_text())["reason"] == "RestoreDiffers"
 
 
+def _verdict(tmp_path: Path) -> Verdict:
+    return Verdict.model_validate_json((tmp_path / "store/b1.verdict.json").read_text())
+
+
+def test_a_server_that_fails_a_later_test_does_not_take_back_what_one_has_shown(make, tmp_path):
+    assert make(test=lambda *_: _tested(good=True)).run().result == "Succeeded"
+
+    def full(*_: Any) -> Facts:
+        raise ToolFailed("mongorestore ended with status 1; it said: no space left on device")
+
+    assert make(test=full).run().reason == "ToolFailed"
+    assert (_verdict(tmp_path).good, _verdict(tmp_path).restored) == (True, True)
+
+
+def test_what_was_found_is_told_where_it_can_not_be_kept(make, tmp_path):
+    with pytest.raises(StorageError, match="b1 was found good; but that can't be kept: gone"):
+        make(storage=Broken(tmp_path / "store", "verdict")).run()
+
+
+def test_a_later_restore_has_the_last_word(make, tmp_path):
+    def differs(*_: Any) -> Facts:
+        raise Differs("3 documents are missing")
+
+    for good, test in ((False, differs), (True, lambda *_: _tested(good=True)), (False, differs)):
+        make(test=test).run()
+        assert _verdict(tmp_path).good is good
+
+
+def test_what_was_found_of_an_earlier_backup_of_the_name_says_nothing(make, tmp_path):
+    make(test=lambda *_: _tested(good=True)).run()
+    (tmp_path / "store/b1.manifest.json").unlink()  # as a removal does first
+
+    def full(*_: Any) -> Facts:
+        raise ToolFailed("mongorestore ended with status 1; it said: no space left on device")
+
+    make(test=full).run()
+    assert not _verdict(tmp_path).good
+
+
+@pytest.mark.parametrize("good", [True, False])
+def test_reading_a_backup_again_says_less_than_its_restore(make, tmp_path, good):
+    def test(*_: Any) -> Facts:
+        if not good:
+            raise Differs("3 documents are missing")
+        return _tested(good=True)
+
+    make(test=test).run()
+    assert make().run().result == "Succeeded"  # without a test: it is only read
+    assert (_verdict(tmp_path).good, _verdict(tmp_path).restored) == (good, True)
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["key in a Secret", "key of the run alone"])
+def test_a_test_that_could_not_be_made_is_made_by_another_pod_that_has_the_key(make, tmp_path, kept):
+    key = x25519.Identity.generate()
+    (tmp_path / "identity").write_text(str(key))
+    file = str(tmp_path / "identity") if kept else None
+
+    def away(*_: Any) -> Facts:
+        raise SourceError("no server")
+
+    with pytest.raises(SourceError) as caught:
+        make(test=away, age=Age(recipients=(str(key.to_public()),), identity_file=file)).run()
+    assert caught.value.again is kept
+
+
+def test_what_another_job_has_stored_under_the_name_is_not_taken_for_its_own(make, tmp_path):
+    assert make(run_id="monday").run().result == "Succeeded"
+    with pytest.raises(Exists, match="lies in the storage already: choose another name"):
+        make(run_id="tuesday").run()
+    again = make(run_id="monday").run()  # another pod of the same Job
+    assert (again.result, _files(tmp_path)) == ("Succeeded", ["b1.archive.gz", "b1.manifest.json", "b1.verdict.json"])
+
+
 def test_leftovers_go_before_and_old_backups_after(make):
     phases: list[str] = []
     facts = StoreFacts(backups=1, verified=1, size=1)
@@ -195,6 +306,14 @@ def test_leftovers_go_before_and_old_backups_after(make):
     assert report.store == facts
     assert (phases[0], phases[-1]) == ("prune", "prune")
     assert "Dumping" in phases
+
+
+def test_credentials_that_may_not_remove_anything_will_do(make, tmp_path):
+    class Worm(Folder):
+        def remove(self, key: str, *, pending: bool = False) -> None:  # noqa: ARG002 - as the method has it
+            raise StorageError(f"can't remove {key}: the S3 server says AccessDenied")
+
+    assert make(storage=Worm(tmp_path / "store")).run().result == "Succeeded"
 
 
 def test_a_storage_that_can_not_be_pruned_does_not_spoil_the_backup(make):

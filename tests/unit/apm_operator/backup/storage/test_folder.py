@@ -104,6 +104,16 @@ def test_links_are_no_way_out(folder: Folder, tmp_path: Path):
     assert victim.read_bytes() == b"precious"
 
 
+def test_links_and_pipes_are_not_read(folder: Folder, tmp_path: Path):
+    folder.put("there.manifest.json", b"{}")
+    here = tmp_path / "backups/shop/nightly"
+    (here / "link").symlink_to(here / "there.manifest.json")
+    os.mkfifo(here / "pipe")
+    for name in ("link", "pipe"):
+        with pytest.raises(StorageError, match=f"can't read {name}"):
+            folder.get(name)
+
+
 def test_folders_below_are_named(tmp_path: Path):
     Folder(tmp_path / "shop" / "nightly").put("n1", b"")
     Folder(tmp_path / "clinic" / "nightly").put("n1", b"")
@@ -134,6 +144,16 @@ def test_full_while_syncing(folder: Folder, monkeypatch):
     monkeypatch.setattr(os, "fsync", refusing(errno.ENOSPC))
     with pytest.raises(StorageFull):
         sink.finish()
+    sink.abort()
+
+
+@pytest.mark.parametrize(("number", "again"), [(errno.ESTALE, True), (errno.EIO, True), (errno.EACCES, False)])
+def test_a_volume_that_is_away_is_worth_another_try(folder: Folder, monkeypatch, number, again):
+    sink = folder.create("n1")
+    monkeypatch.setattr(os, "fsync", refusing(number))
+    with pytest.raises(StorageError, match="can't write n1") as caught:
+        sink.finish()
+    assert caught.value.again is again
     sink.abort()
 
 

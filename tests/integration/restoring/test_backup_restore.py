@@ -3,66 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
+import dataclasses
+import json
 import signal
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from pymongo import MongoClient
 
-from apm_operator.backup import restore
+from apm_operator.backup import journal as journals
+from apm_operator.backup import rename, restore, swap
 from apm_operator.backup.errors import (
     BackupError,
     ConfigError,
     Damaged,
-    Differs,
     SourceError,
+    Stopped,
+    StorageError,
     TargetNotEmpty,
     ToolFailed,
 )
 from apm_operator.backup.job import Rename, Scope
-from apm_operator.backup.restoretest import restore_test
-from apm_operator.backup.verify import pick, verify
+from apm_operator.backup.storage.folder import Folder
 from fakes.agents import CHAT, ECHO, person, running
 from fakes.wire import Wire
-from integration.restores import Place, content, leftovers
-
-LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-def client(mongodb_uri: str) -> Iterator[MongoClient[dict[str, Any]]]:
-    with MongoClient(mongodb_uri) as it:
-        yield it
-
-
-@pytest.fixture
-def place(tmp_path: Path, mongodb_uri: str) -> Place:
-    return Place(tmp_path, mongodb_uri)
-
-
-@pytest.fixture
-def database(client) -> Iterator[str]:
-    name = f"restore_{secrets.token_hex(4)}"
-    orders = client[name]["orders"]
-    orders.insert_many({"_id": number, "number": number, "raw": secrets.token_bytes(1000)} for number in range(3000))
-    orders.create_index("number", unique=True)
-    client[name]["sessions"].insert_many(
-        {"_id": number, "at": LONG_AGO, "open": number % 2 == 0} for number in range(50)
-    )
-    client[name]["sessions"].create_index("open", partialFilterExpression={"open": True})
-    client[name]["customers"].insert_many({"_id": f"c{number}"} for number in range(10))
-    client[name].create_collection("empty")
-    yield name
-    for each in client.list_database_names():
-        if each.startswith(name):
-            client.drop_database(each)
+from integration.restores import content, leftovers
 
 
 def _hurt(client: MongoClient[dict[str, Any]], database: str) -> dict[str, Any]:
@@ -96,6 +64,47 @@ def test_a_target_with_data_is_refused(place, client, database):
     with pytest.raises(TargetNotEmpty, match="mode: Replace"):
         restore.restore(place.job(), place.means())
     assert content(client, database) == hurt
+
+
+def test_what_is_written_to_an_empty_target_meanwhile_is_not_lost(place, client, database):
+    place.backup("b", database)
+    for name in client[database].list_collection_names():
+        client[database][name].delete_many({})
+
+    def tell(phase: str, *_: Any) -> None:
+        if phase == "Restoring":
+            client[database]["customers"].update_one({"_id": "new"}, {"$set": {"a": 1}}, upsert=True)
+
+    with pytest.raises(TargetNotEmpty, match="customers"):
+        restore.restore(place.job(), place.means(tell))
+    assert client[database]["customers"].find_one() == {"_id": "new", "a": 1}
+    assert leftovers(client, database) == []
+
+
+@pytest.mark.parametrize("phase", ["Staging", "Swapping", "Undoing", "Tidying"])
+def test_a_journal_that_somebody_has_planted_reaches_no_other_database(place, client, database, phase):
+    place.backup("b", database)
+    victim = f"{database}_victim"
+    client[victim]["orders"].insert_one({"_id": 1})
+    moves = [
+        {"database": database, "name": "x", "staged": "apm_restore_x", "old": "y"},
+        {"database": victim, "name": "orders", "staged": "orders", "source": ["a", "b"], "old": "apm_restore_y"},
+        {"database": victim, "name": "orders", "staged": "apm_restore_z", "old": "apm_restore_y"},
+    ]
+    text = json.dumps({"id": "planted", "attempt": "0", "phase": phase, "moves": moves})
+    planted = {"_id": "planted", "attempt": "0", "phase": phase, "journal": text}
+    client[database][journals.COLLECTION].insert_one(planted)
+    with pytest.raises(ConfigError, match="_victim as well"):
+        restore.restore(place.job(replace=True), place.means())
+    assert client[victim]["orders"].count_documents({}) == 1
+
+
+@pytest.mark.parametrize("entry", [{"journal": "{"}, {"a": 1}, {"journal": '{"id": "p", "attempt": "0", "moves": []}'}])
+def test_what_is_no_journal_is_told(place, client, database, entry):
+    place.backup("b", database)
+    client[database][journals.COLLECTION].insert_one({"_id": "p", **entry})
+    with pytest.raises(ConfigError, match="is no journal of a Restore: drop it"):
+        restore.restore(place.job(replace=True), place.means())
 
 
 def test_a_database_is_restored_under_another_name(place, client, database):
@@ -141,6 +150,37 @@ def test_a_failed_swap_is_undone(place, client, database):
     assert content(client, database) == hurt
 
 
+@pytest.mark.parametrize("renamed", [0, 1, 100], ids=["at its begin", "in its middle", "at its end"])
+def test_undoing_a_swap_that_was_killed_is_ended(place, client, database, monkeypatch, renamed):
+    """Of what is put back, nothing may pass for restored afterwards."""
+    place.backup("b", database)
+    before, told, left = content(client, database), Counter(), [renamed]
+    _hurt(client, database)
+
+    def tell(phase: str, *_: Any) -> None:
+        told[phase] += 1
+        if told["Swapping"] == 6:
+            monkeypatch.setattr(swap, "rename", dying)
+            monkeypatch.setattr(restore, "_forget", killed)
+            raise ToolFailed("in the middle")
+
+    def dying(*which: Any) -> None:
+        if not left[0]:
+            killed()
+        left[0] -= 1
+        rename.rename(*which)
+
+    def killed(*_: Any) -> None:
+        raise Stopped("at the worst time")
+
+    with pytest.raises(Stopped):
+        restore.restore(place.job(replace=True), place.means(tell))
+    monkeypatch.undo()
+    restore.restore(place.job(replace=True), place.means())
+    assert content(client, database) == before
+    assert leftovers(client, database) == []
+
+
 @pytest.mark.parametrize("size", [0.1, 0.5, 0.9])
 def test_a_damaged_archive_leaves_the_target_alone(place, client, database, size):
     manifest = place.backup("b", database)
@@ -184,9 +224,8 @@ POINTS = [
 def test_a_killed_restore_is_ended_by_the_next_pod(place, client, database, phase, share):
     place.backup("b", database)
     before, words = content(client, database), Counter()
-    job = place.job(replace=True)
-    restore.restore(job, place.means(lambda phase, *_: words.update([phase])))
-    hurt = _hurt(client, database)
+    restore.restore(place.job(id="first", replace=True), place.means(lambda phase, *_: words.update([phase])))
+    hurt, job = _hurt(client, database), place.job(replace=True)
     code = place.killed(job, phase, min(int(words[phase] * share), words[phase] - 1))
     assert code == -signal.SIGKILL
     if phase != "Swapping":
@@ -196,12 +235,66 @@ def test_a_killed_restore_is_ended_by_the_next_pod(place, client, database, phas
     assert content(client, database) == before
 
 
+@pytest.mark.parametrize("replace", [True, False])
+def test_a_pod_that_comes_after_the_end_tells_it_and_restores_nothing(place, client, database, replace):
+    place.backup("b", database)
+    if not replace:
+        client.drop_database(database)
+    job = place.job(replace=replace)
+    facts = restore.restore(job, place.means())
+    hurt = _hurt(client, database)
+    assert restore.restore(job, place.means()) == facts
+    assert content(client, database) == hurt
+    assert leftovers(client, database) == []
+
+
+def test_a_pod_that_dies_as_it_takes_down_the_end(place, client, database):
+    class Dying(Folder):
+        def put(self, key: str, data: bytes, *, replace: bool = False) -> None:
+            super().put(key, data, replace=replace)
+            if key.startswith("r-1"):
+                raise Stopped("at the worst time")
+
+    place.backup("b", database)
+    _hurt(client, database)
+    job, means = place.job(replace=True), place.means()
+    with pytest.raises(Stopped):
+        restore.restore(job, dataclasses.replace(means, storage=Dying(place.folder / "store")))
+    client[database]["orders"].delete_one({"_id": 7})
+    restore.restore(job, means)
+    restore.restore(job, means)
+    assert client[database]["orders"].count_documents({}) == 2999
+    assert leftovers(client, database) == []
+
+
+def test_where_the_storage_takes_nothing_the_journal_tells_the_end(place, client, database, monkeypatch):
+    def refuse(*_: Any, **__: Any) -> None:
+        raise StorageError("AccessDenied")
+
+    place.backup("b", database)
+    before = content(client, database)
+    job = place.job(replace=True)
+    means = place.means()
+    monkeypatch.setattr(means.storage, "put", refuse)
+    facts = restore.restore(job, means)
+    hurt = _hurt(client, database)
+    assert restore.restore(job, means) == facts
+    assert content(client, database) == hurt
+    assert leftovers(client, database) == [journals.COLLECTION]
+    monkeypatch.undo()
+    restore.restore(place.job(id="next", replace=True), place.means())
+    assert content(client, database) == before
+
+
 def test_another_restore_ends_what_one_that_died_had_decided(place, client, database):
     place.backup("b", database)
     before = content(client, database)
     _hurt(client, database)
     place.killed(place.job(id="dead", replace=True), "Swapping", 4)
     assert leftovers(client, database)
+    lost = Scope(namespaces=(f"{database}.empty",))
+    with pytest.raises(TargetNotEmpty, match="in the middle of its swap"):
+        restore.restore(place.job(id="next", scope=lost), place.means())
     restore.restore(place.job(id="next", replace=True), place.means())
     assert content(client, database) == before
 
@@ -227,28 +320,6 @@ def test_mongodb_stops_in_the_middle(place, client, database, mongodb_uri):
     assert {name: now[name] for name in hurt} == hurt
     restore.restore(job, place.means())
     assert content(client, database) == before
-
-
-def test_a_backup_is_tried_in_scratch_databases(place, client, database):
-    manifest = place.backup("b", database)
-    scratch = f"{database}_scratch"
-    client[f"{scratch}_7"]["left"].insert_one({})
-    with place.storage.read(manifest.data) as file:
-        sampled = verify(file, picks=pick(manifest.namespaces, 100)).sampled
-    facts = restore_test(place.mongo, scratch, manifest, sampled, place.means())
-    assert (facts.good, facts.restored, facts.documents) == (True, True, 3060)
-    assert [name for name in client.list_database_names() if name.startswith(scratch)] == []
-
-
-def test_a_document_that_is_not_the_one_dumped_fails_the_restore_test(place, client, database):
-    manifest = place.backup("b", database)
-    with place.storage.read(manifest.data) as file:
-        sampled = verify(file, picks=pick(manifest.namespaces, 100)).sampled
-    first = sampled[0]
-    changed = first.__class__(first.key, first.document[:-2] + bytes([first.document[-2] ^ 1]) + first.document[-1:])
-    with pytest.raises(Differs, match=r"is not the one that was dumped|is missing"):
-        restore_test(place.mongo, f"{database}_scratch", manifest, [changed], place.means())
-    assert [name for name in client.list_database_names() if "scratch" in name] == []
 
 
 def test_what_the_backup_does_not_have_is_told(place, database):
