@@ -56,16 +56,31 @@ OUT_OF_MEMORY: Final = "OutOfMemory"
 EVICTED: Final = "Evicted"
 CRASHED: Final = "Crashed"
 DEADLINE_EXCEEDED: Final = "DeadlineExceeded"
+STOPPING: Final = "Stopping"
+DELIVERED: Final = "Delivered"
 REMOVING: Final = "Removing"
 REMOVAL_FAILED: Final = "RemovalFailed"
+
+AUTOSCALING: Final = "Autoscaling"
+ACTIVE: Final = "Active"
+AT_MAXIMUM: Final = "AtMaximum"
+KEDA_MISSING: Final = "KedaMissing"
+KEDA_FORBIDDEN: Final = "KedaForbidden"
+KEDA_NOT_READY: Final = "KedaNotReady"
+KEDA_READY: Final = "KedaReady"
 
 NETWORK_READY: Final = "NetworkReady"
 TARGETS_KNOWN: Final = "TargetsKnown"
 TARGETS_UNKNOWN: Final = "TargetsUnknown"
 
-QUIET_REASONS = frozenset({PROGRESSING, ROLLING_OUT, PENDING, RUNNING, NOT_YET})
+ANOMALOUS: Final = "Anomalous"
+ANOMALY: Final = "Anomaly"
+AS_USUAL: Final = "AsUsual"
+LEARNING: Final = "Learning"
+
+QUIET_REASONS = frozenset({PROGRESSING, ROLLING_OUT, PENDING, RUNNING, NOT_YET, STOPPING})
 """Reasons that come and go with every change: no Event is worth them."""
-NORMAL_REASONS = frozenset({READY, SUSPENDED, PAUSED, COMPLETED, REMOVING})
+NORMAL_REASONS = frozenset({READY, SUSPENDED, PAUSED, COMPLETED, REMOVING, AS_USUAL})
 
 _MESSAGE_LIMIT = 2048
 _OF_VERDICT = frozenset({"Ready", "Reconciling", "Stalled"})
@@ -150,20 +165,25 @@ def conditions(
     ] + [dict(condition) for kind, condition in old.items() if kind not in told]
 
 
-def new_troubles(aspects: Iterable[Aspect], before: Iterable[Mapping[str, Any]]) -> list[Aspect]:
-    """The aspects that are not in order in a way that has not been told yet."""
-    told = {(c.get("type"), c.get("message")) for c in before}
-    return [
-        each for each in aspects if each.truth == "False" and (each.kind, each.message[:_MESSAGE_LIMIT]) not in told
-    ]
+def news(aspects: Iterable[Aspect], before: Iterable[Mapping[str, Any]]) -> list[Aspect]:
+    """The aspects that are not in order in a way that has not been told yet, and an anomaly that is over."""
+    told = {str(each.get("type")): each for each in before}
+    return [each for each in aspects if _is_news(each, told.get(each.kind, {}))]
 
 
-def reason(conditions: Iterable[Mapping[str, Any]]) -> str:
-    """The reason of the Ready condition, "" where there is none yet."""
-    return next((str(c.get("reason", "")) for c in conditions if c.get("type") == "Ready"), "")
+def _is_news(aspect: Aspect, before: Mapping[str, Any]) -> bool:
+    if aspect.kind == ANOMALOUS and aspect.truth == "False":
+        return bool(before.get("status") == "True")
+    trouble = "True" if aspect.kind == ANOMALOUS else "False"
+    return aspect.truth == trouble and before.get("message") != aspect.message[:_MESSAGE_LIMIT]
 
 
-def truth(conditions: Iterable[Mapping[str, Any]]) -> Truth:
-    """The status of the Ready condition, "Unknown" where there is none yet."""
-    found = next((c.get("status") for c in conditions if c.get("type") == "Ready"), None)
+def reason(conditions: Iterable[Mapping[str, Any]], kind: str = READY) -> str:
+    """The reason of a condition, "" where there is none yet."""
+    return next((str(c.get("reason", "")) for c in conditions if c.get("type") == kind), "")
+
+
+def truth(conditions: Iterable[Mapping[str, Any]], kind: str = READY) -> Truth:
+    """The status of a condition, "Unknown" where there is none yet."""
+    found = next((c.get("status") for c in conditions if c.get("type") == kind), None)
     return "True" if found == "True" else "False" if found == "False" else "Unknown"

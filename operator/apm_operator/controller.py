@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
-from apm_operator import conditions, metrics
+from apm_operator import metrics
 from apm_operator.errors import ApiError, LeadershipLost, Rewound
-from apm_operator.kinds import AGENTS, OWNERS, SELECTOR, WATCHED, Resource
+from apm_operator.kinds import OWNERS, SELECTOR, WATCHED, Resource
 from apm_operator.reconcile.cache import key_of
 from apm_operator.reconcile.outcome import Outcome
 
@@ -116,6 +115,7 @@ class Controller:
         if outcome.failed:
             self._queue.retry(key, outcome.at_least)
             return False
+        metrics.LAST_SUCCESS.set_to_current_time()
         self._queue.succeeded(key)
         if outcome.result == "gone" and self._cache.get(key) is None:
             self._queue.forget(key)
@@ -188,11 +188,3 @@ class Controller:
         """Write what is not counted as it happens to the metrics."""
         metrics.QUEUE_DEPTH.set(len(self._queue))
         metrics.QUEUE_AGE.set(self._queue.oldest())
-        reasons: Counter[str] = Counter()
-        for key in self._cache:
-            entry = self._cache.get(key)
-            if entry is not None and entry.agent is not None and key.kind == AGENTS.kind:
-                reasons[conditions.reason(entry.agent.status.get("conditions") or ()) or "New"] += 1
-        metrics.AGENTS.clear()
-        for reason, number in reasons.items():
-            metrics.AGENTS.labels(reason).set(number)

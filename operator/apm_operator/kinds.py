@@ -7,14 +7,20 @@ from dataclasses import dataclass
 GROUP = "apm.valeo-neuroerp.com"
 VERSION = "v1alpha1"
 FIELD_MANAGER = "apm-operator"
+REPLICAS_MANAGER = "apm-operator-replicas"
+"""Sets the number of pods with which an autoscaler begins: what no manager has any more, the API server sets to 1."""
 
 AGENT_LABEL = f"{GROUP}/agent"
 POLICY_LABEL = f"{GROUP}/backup-policy"
+BACKUP_LABEL = f"{GROUP}/backup"
 RESTORE_LABEL = f"{GROUP}/restore"
+REPORT_LABEL = f"{GROUP}/agent-report"
 JOB_LABEL = f"{GROUP}/job"
-"""What a Job of backups does: one of the commands of `backup.job`."""
+"""What a Job does: one of the commands of `backup.job`, or `report`."""
 JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
 """Label that Kubernetes puts on the pods of a Job: its name."""
+JOB_UID_LABEL = "batch.kubernetes.io/controller-uid"
+"""Likewise: its uid."""
 MANAGED_BY_LABEL = "app.kubernetes.io/managed-by"
 SELECTOR = f"{MANAGED_BY_LABEL}={FIELD_MANAGER}"
 """Label selector of everything the operator makes, pods included."""
@@ -27,7 +33,7 @@ does not show in a comparison of the wanted fields alone."""
 ADOPTED = f"{GROUP}/adopted"
 """Annotation of a Job that has had a Backup: one that was deleted since is not made again."""
 FINALIZER = f"{GROUP}/files"
-"""On a Backup or policy whose files are to go with it."""
+"""On a Backup or policy whose files are to go with it, and on a Restore for which agents rest."""
 RECONCILE_AT = f"{GROUP}/reconcile-at"
 
 
@@ -58,11 +64,15 @@ AGENTS = Resource(GROUP, VERSION, "agentdeployments", "AgentDeployment")
 BACKUP_POLICIES = Resource(GROUP, VERSION, "backuppolicies", "BackupPolicy")
 BACKUPS = Resource(GROUP, VERSION, "backups", "Backup")
 RESTORES = Resource(GROUP, VERSION, "restores", "Restore")
+AGENT_REPORTS = Resource(GROUP, VERSION, "agentreports", "AgentReport")
 SERVICE_ACCOUNTS = Resource("", "v1", "serviceaccounts", "ServiceAccount")
 CONFIG_MAPS = Resource("", "v1", "configmaps", "ConfigMap")
 SERVICES = Resource("", "v1", "services", "Service")
 DEPLOYMENTS = Resource("apps", "v1", "deployments", "Deployment")
 DISRUPTION_BUDGETS = Resource("policy", "v1", "poddisruptionbudgets", "PodDisruptionBudget")
+AUTOSCALERS = Resource("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler")
+SCALED_OBJECTS = Resource("keda.sh", "v1alpha1", "scaledobjects", "ScaledObject")
+TRIGGER_AUTHENTICATIONS = Resource("keda.sh", "v1alpha1", "triggerauthentications", "TriggerAuthentication")
 ROLES = Resource("rbac.authorization.k8s.io", "v1", "roles", "Role")
 ROLE_BINDINGS = Resource("rbac.authorization.k8s.io", "v1", "rolebindings", "RoleBinding")
 NETWORK_POLICIES = Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy")
@@ -87,14 +97,17 @@ CHILDREN = (
     NETWORK_POLICIES,
     DEPLOYMENTS,
     DISRUPTION_BUDGETS,
+    AUTOSCALERS,
 )
 """What an agent can consist of."""
-OWNERS = (AGENTS, BACKUP_POLICIES, BACKUPS, RESTORES)
+OWNERS = (AGENTS, BACKUP_POLICIES, BACKUPS, RESTORES, AGENT_REPORTS)
 """What users write; everything else belongs to one of them."""
 OWNER_LABELS = {
     AGENT_LABEL: AGENTS.kind,
     POLICY_LABEL: BACKUP_POLICIES.kind,
+    BACKUP_LABEL: BACKUPS.kind,
     RESTORE_LABEL: RESTORES.kind,
+    REPORT_LABEL: AGENT_REPORTS.kind,
 }
 """Labels of what belongs to one of them: its name, and its kind."""
 WATCHED = (*OWNERS, *CHILDREN, CRON_JOBS, JOBS, PODS)

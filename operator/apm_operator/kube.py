@@ -13,12 +13,11 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from typing import Any
 
 import aiohttp
-from kubernetes.aio.client.configuration import Configuration
-from kubernetes.aio.client.rest import RESTClientObject
 
 from apm_operator import metrics
 from apm_operator.errors import ApiError, Unreachable, from_status
 from apm_operator.kinds import FIELD_MANAGER, Resource
+from apm_operator.kube_client import Configuration, RESTClientObject
 from apm_operator.kube_credentials import Credentials, configuration
 
 _LONGEST_SECONDS = 30.0
@@ -111,9 +110,12 @@ class Kube:
         """Replace an object; a Conflict where its `resourceVersion` is not the newest."""
         return await self._write("update", resource, resource.path(namespace, name), _encode(body), gated=gated)
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+    async def delete(
+        self, resource: Resource, namespace: str, name: str, uid: str, *, children_first: bool = False
+    ) -> None:
         """Delete the object that has this uid; a Conflict where another has taken its name."""
-        options = {"preconditions": {"uid": uid}, "propagationPolicy": "Background"}
+        propagation = "Foreground" if children_first else "Background"
+        options = {"preconditions": {"uid": uid}, "propagationPolicy": propagation}
         await self._write("delete", resource, resource.path(namespace, name), _encode(options))
 
     async def get(self, resource: Resource, namespace: str | None, name: str) -> dict[str, Any]:

@@ -13,10 +13,9 @@ from collections.abc import Callable
 import aiohttp
 import structlog
 import yaml
-from kubernetes.aio import config
-from kubernetes.aio.client.configuration import Configuration
 
 from apm_operator.errors import SettingsError
+from apm_operator.kube_client import Configuration, config
 
 _UNAUTHORIZED = 401
 _PAUSE_SECONDS = 10.0

@@ -84,7 +84,9 @@ class Leader:
         while True:
             await asyncio.sleep(_RENEW_SECONDS)
             try:
-                if not await asyncio.wait_for(self._try(), _RENEW_SECONDS * 2):
+                async with asyncio.timeout(_RENEW_SECONDS * 2):
+                    leads = await self._try()
+                if not leads:
                     raise LeadershipLost(f"{self._observed[0]} has taken the lease")
             except (ApiError, TimeoutError) as error:
                 _log.warning("The lease was not renewed", error=str(error) or "no answer")

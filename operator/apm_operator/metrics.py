@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.platform_collector import PlatformCollector
 from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from apm_operator import __version__
 
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
@@ -39,7 +45,77 @@ WATCH_MISSED = Counter(
     registry=REGISTRY,
 )
 AGENTS = Gauge("apm_agents", "AgentDeployments by the reason of their Ready condition.", ("reason",), registry=REGISTRY)
+_AGENT = ("namespace", "agent")
+AGENT_READY = Gauge(
+    "apm_agent_ready",
+    "1 if an agent's condition Ready is true, else 0, with the condition's reason.",
+    (*_AGENT, "reason"),
+    registry=REGISTRY,
+)
+AGENT_REPLICAS = Gauge("apm_agent_replicas", "Pods that an agent is to have.", _AGENT, registry=REGISTRY)
+AGENT_REPLICAS_READY = Gauge("apm_agent_replicas_ready", "Pods of an agent that are ready.", _AGENT, registry=REGISTRY)
+AGENT_RESTARTS = Gauge(
+    "apm_agent_pod_restarts",
+    "How often the containers of an agent's present pods were started again.",
+    _AGENT,
+    registry=REGISTRY,
+)
+AGENT_AUTOSCALING = Gauge(
+    "apm_agent_autoscaling_active",
+    "1 if the condition Autoscaling of an agent that is to be scaled is true, else 0, with the condition's reason.",
+    (*_AGENT, "reason"),
+    registry=REGISTRY,
+)
+OF_AGENTS = (AGENT_READY, AGENT_REPLICAS, AGENT_REPLICAS_READY, AGENT_RESTARTS, AGENT_AUTOSCALING)
+LAST_SUCCESS = Gauge(
+    "apm_operator_reconcile_last_success_timestamp_seconds",
+    "When a pass last ended well, in seconds since 1970.",
+    registry=REGISTRY,
+)
+BUILD = Gauge("apm_operator_build_info", "1; the label tells the release.", ("version",), registry=REGISTRY)
+BUILD.labels(__version__).set(1)
+ANOMALOUS = Gauge(
+    "apm_agent_anomalous",
+    "1 while a series of an agent is not as usual for the hour of the week; else the series is not there.",
+    (*_AGENT, "series"),
+    registry=REGISTRY,
+)
+ANOMALY_AGENTS = Gauge(
+    "apm_anomaly_agents", "Agents by the reason of their condition Anomalous.", ("reason",), registry=REGISTRY
+)
+ANOMALY_SOURCE_UP = Gauge(
+    "apm_anomaly_source_up",
+    "1 if the Prometheus that anomalies are looked for in could be asked last time; 0 as well where none is set.",
+    registry=REGISTRY,
+)
 LEADER = Gauge("apm_leader", "1 while this process leads, else 0.", registry=REGISTRY)
+
+
+class Totals(Collector):
+    """Counters that are kept elsewhere, in the statuses of resources: they go on after a restart of the operator."""
+
+    def __init__(self, name: str, documentation: str, labels: Sequence[str]) -> None:
+        self.family = (name, documentation, labels)
+        self._values: dict[tuple[str, ...], float] = {}
+        REGISTRY.register(self)
+
+    def set(self, labels: tuple[str, ...], value: float) -> None:
+        """What has been counted so far."""
+        self._values[labels] = value
+
+    def clear(self) -> None:
+        """Forget those whose resources may be gone."""
+        self._values.clear()
+
+    def collect(self) -> Iterator[CounterMetricFamily]:
+        """For the registry."""
+        name, documentation, labels = self.family
+        family = CounterMetricFamily(name, documentation, labels=labels)
+        for each, value in self._values.items():
+            family.add_metric(each, value)
+        yield family
+
+
 _POLICY = ("namespace", "policy")
 BACKUP_LAST_SUCCESS = Gauge(
     "apm_backup_last_success_timestamp_seconds",
@@ -65,20 +141,19 @@ BACKUP_OVERDUE = Gauge(
     _POLICY,
     registry=REGISTRY,
 )
+BACKUP_UNPROVEN = Gauge(
+    "apm_backup_verification_overdue_seconds",
+    "For how long a good backup has been due to be proven, by the policy's own schedule; 0 while none is.",
+    _POLICY,
+    registry=REGISTRY,
+)
 BACKUP_SIZE = Gauge("apm_backup_size_bytes", "Size of the last good backup.", _POLICY, registry=REGISTRY)
 BACKUP_DOCUMENTS = Gauge("apm_backup_documents", "Documents in the last good backup.", _POLICY, registry=REGISTRY)
 BACKUP_DURATION = Gauge(
     "apm_backup_duration_seconds", "Time that the last good backup took.", _POLICY, registry=REGISTRY
 )
-BACKUP_FAILURES = Gauge(
-    "apm_backup_failures_total",
-    "Failed Backups that are still there, by reason.",
-    (*_POLICY, "reason"),
-    registry=REGISTRY,
-)
-BACKUP_MISSED = Gauge(
-    "apm_backup_missed_total", "Runs that did not take place when they were due.", _POLICY, registry=REGISTRY
-)
+BACKUP_FAILURES = Totals("apm_backup_failures", "Backups that have failed, by reason.", (*_POLICY, "reason"))
+BACKUP_MISSED = Totals("apm_backup_missed", "Runs that did not take place when they were due.", _POLICY)
 BACKUP_STORED = Gauge(
     "apm_backup_stored", "Backups in the storage, `all` or `verified`.", (*_POLICY, "state"), registry=REGISTRY
 )
@@ -88,9 +163,22 @@ BACKUP_EXPIRES = Gauge(
     ("namespace", "backup"),
     registry=REGISTRY,
 )
+RESTORE_FINISHED = Gauge(
+    "apm_restore_finished_timestamp_seconds",
+    "When a restore ended, in seconds since 1970, and how: `Completed` or `Failed`.",
+    ("namespace", "restore", "phase"),
+    registry=REGISTRY,
+)
 OF_BACKUPS = (
-    *(BACKUP_LAST_SUCCESS, BACKUP_LAST_VERIFIED, BACKUP_NEXT, BACKUP_OVERDUE, BACKUP_SIZE, BACKUP_DOCUMENTS),
-    *(BACKUP_DURATION, BACKUP_FAILURES, BACKUP_MISSED, BACKUP_STORED, BACKUP_EXPIRES),
+    *(BACKUP_LAST_SUCCESS, BACKUP_LAST_VERIFIED, BACKUP_NEXT, BACKUP_OVERDUE, BACKUP_UNPROVEN, BACKUP_SIZE),
+    *(BACKUP_DOCUMENTS, BACKUP_DURATION, BACKUP_FAILURES, BACKUP_MISSED, BACKUP_STORED, BACKUP_EXPIRES),
+    RESTORE_FINISHED,
+)
+REPORT_OVERDUE = Gauge(
+    "apm_report_overdue_seconds",
+    "For how long a report has been due by the AgentReport's own schedule; 0 while none is.",
+    ("namespace", "report"),
+    registry=REGISTRY,
 )
 TOKEN_REVIEWS = Counter(
     "apm_token_reviews", "Tokens that agents have asked about, by what came of it.", ("result",), registry=REGISTRY
@@ -98,6 +186,12 @@ TOKEN_REVIEWS = Counter(
 CERTIFICATE_EXPIRY = Gauge(
     "apm_agent_certificate_expiry_timestamp_seconds",
     "When an agent's certificate ends, in seconds since 1970.",
-    ("namespace", "name"),
+    _AGENT,
+    registry=REGISTRY,
+)
+CERTIFICATE_LIFE = Gauge(
+    "apm_agent_certificate_life_seconds",
+    "From when an agent's certificate was made until it ends. It is renewed after two thirds of that.",
+    _AGENT,
     registry=REGISTRY,
 )

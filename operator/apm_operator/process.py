@@ -23,15 +23,18 @@ from apm_operator.manifests.certificate import service_hosts
 from apm_operator.pki.issuer import Issuer
 from apm_operator.pki.keyring import KeyringBroken
 from apm_operator.pki.own import OwnCertificates, operator_secret
+from apm_operator.prometheus import Prometheus
 from apm_operator.queue import WorkQueue
-from apm_operator.reconcile import backupmetrics, grants
+from apm_operator.reconcile import agentmetrics, backupmetrics, grants, reportmetrics
 from apm_operator.reconcile.agentdeployment import Reconciler
+from apm_operator.reconcile.anomalies import OFF, Anomalies
 from apm_operator.reconcile.apiserver import ApiServer
 from apm_operator.reconcile.backupplan import Looks
 from apm_operator.reconcile.cache import Cache
 from apm_operator.reconcile.certificates import Certificates
 from apm_operator.reconcile.certmanager import CertManager
 from apm_operator.reconcile.events import Events
+from apm_operator.reconcile.keda import Keda
 from apm_operator.reconcile.pauses import Pauses
 from apm_operator.reconcile.plan import Images
 from apm_operator.reconcile.prober import HttpProber
@@ -91,8 +94,10 @@ class Operator:
         )
         certificates.signers.changed = self._own.look_again
         self._tokens = TokenReviewServer(kube, settings.operator_namespace, operator_secret(settings.name))
+        self._prometheus = Prometheus(settings.prometheus)
+        self._anomalies = Anomalies(self._prometheus, self._cache, self._queue.add, interval=settings.anomalies_seconds)
         self._monitor: WatchMonitor | None = None
-        events = Events(kube, settings.identity)
+        events, keda = Events(kube, settings.identity), Keda(kube)
         looks = Looks(self._secrets, self._services, self._api_server, settings.operator_namespace)
         self._controller = Controller(
             kube,
@@ -111,15 +116,18 @@ class Operator:
                         self._services,
                         self._api_server,
                         certificates=certificates,
+                        keda=keda,
                         token_review_url=f"https://{settings.name}.{settings.operator_namespace}.svc:{TLS_PORT}/tokenreviews",
                     ),
                     certificates=certificates,
                     events=events,
+                    keda=keda,
                     prober=self._prober,
                     images=Images(settings.runtime_image, settings.runtime_image_pull_policy),
                     grantable=grants.read(settings.grantable),
                     home=settings.operator_namespace,
                     rests=Pauses(self._cache, self._secrets).of_agent,
+                    anomalous=self._anomalies.aspect if settings.prometheus.url else lambda _: OFF,
                     pressed=self._queue.pressed,
                 ),
             },
@@ -142,6 +150,7 @@ class Operator:
             await self._tokens.start(self._settings.http_host, self._settings.https_port)
             stack.push_async_callback(self._tokens.stop)
             stack.push_async_callback(self._prober.close)
+            stack.push_async_callback(self._prometheus.close)
             _log.info(
                 "started",
                 port=health.port,
@@ -171,6 +180,8 @@ class Operator:
                 for referred in (self._secrets, self._services, self._api_server):
                     group.create_task(_told(referred.poll(self._settings.secret_poll_seconds, self._controller.wake)))
                 group.create_task(_told(self._watch()))
+                if self._settings.prometheus.url:
+                    group.create_task(_told(self._anomalies.watch()))
 
     def _other_authorities(self) -> None:
         """All agents are to trust them, and so are those who talk to the operator."""
@@ -185,7 +196,7 @@ class Operator:
         )
         observe = watching.observer(self._cache, wake=self._controller.wake, wake_soon=self._controller.wake_soon)
         kind = monitor.response_class(self._cache.echoes, observe)
-        handlers = watching.registry(observe, server=self._kube.server, session=lambda: self._kube.session(kind))
+        handlers = watching.registry(server=self._kube.server, session=lambda: self._kube.session(kind))
         await watching.watch(handlers, namespaces)
         self._stop.set()  # kopf takes the signals for itself, and ends at one
 
@@ -215,7 +226,10 @@ class Operator:
 
     def _export(self) -> None:
         self._controller.export()
+        self._anomalies.export()
+        agentmetrics.export(self._cache)
         backupmetrics.export(self._cache, datetime.now(UTC))
+        reportmetrics.export(self._cache, datetime.now(UTC))
         if self._monitor is not None:
             self._monitor.export()
 

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from apm_operator import network
 from apm_operator.errors import SettingsError
 from apm_operator.network import ClusterNetwork
+from apm_operator.prometheus import Source
 
 _NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 _PULL_POLICIES = ("Always", "IfNotPresent", "Never")
@@ -31,6 +33,7 @@ class Settings:
         watch_namespaces: namespaces that are served; empty means all of the cluster.
         runtime_image: image of agents that bring none of their own.
         backup_image: image of the Jobs of backups and restores that bring none of their own.
+        image: the operator's own image, which makes the reports that bring none of their own.
         operator_namespace: where the lease lies.
         name: of the installation: that of its lease and its Service, and the beginning of its Secrets' names. Several
             in one namespace have several.
@@ -44,6 +47,8 @@ class Settings:
         authority_seconds: life of the operator's certificate authority; the next one is made after two thirds.
         overlap_seconds: how long everybody knows the next authority before it signs.
         secrets_grant: command by which an administrator lets the operator use Secrets in NAMESPACE.
+        prometheus: where the numbers of agents are looked at for anomalies; nowhere where it has no URL.
+        anomalies_seconds: how often.
         kubeconfig: files of `KUBECONFIG`; empty means the pod's own service account.
     """
 
@@ -52,6 +57,8 @@ class Settings:
     runtime_image_pull_policy: str = "IfNotPresent"
     backup_image: str = "ghcr.io/valeo-neuroerp/apm-backup:0.1.0"
     backup_image_pull_policy: str = "IfNotPresent"
+    image: str = "ghcr.io/valeo-neuroerp/apm-operator:0.1.0"
+    image_pull_policy: str = "IfNotPresent"
     operator_namespace: str = "apm-system"
     name: str = "apm-operator"
     identity: str = "apm-operator"
@@ -69,6 +76,8 @@ class Settings:
     log_level: str = "INFO"
     log_format: str = "json"
     network: ClusterNetwork = field(default_factory=ClusterNetwork)
+    prometheus: Source = field(default_factory=Source)
+    anomalies_seconds: float = 60.0
     kubeconfig: str = ""
 
 
@@ -88,6 +97,8 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         runtime_image_pull_policy=_choice(env, "APM_RUNTIME_IMAGE_PULL_POLICY", "IfNotPresent", _PULL_POLICIES),
         backup_image=env.get("APM_BACKUP_IMAGE") or f"ghcr.io/valeo-neuroerp/apm-backup:{_own_version()}",
         backup_image_pull_policy=_choice(env, "APM_BACKUP_IMAGE_PULL_POLICY", "IfNotPresent", _PULL_POLICIES),
+        image=env.get("APM_IMAGE") or f"ghcr.io/valeo-neuroerp/apm-operator:{_own_version()}",
+        image_pull_policy=_choice(env, "APM_IMAGE_PULL_POLICY", "IfNotPresent", _PULL_POLICIES),
         operator_namespace=env.get("APM_OPERATOR_NAMESPACE") or _own_namespace(),
         name=env.get("APM_NAME") or "apm-operator",
         grantable=env.get("APM_GRANTABLE") or "[]",
@@ -105,8 +116,18 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         log_level=_choice(env, "APM_LOG_LEVEL", "INFO", _LOG_LEVELS, upper=True),
         log_format=_choice(env, "APM_LOG_FORMAT", "json", _LOG_FORMATS),
         network=network.read(env.get("APM_NETWORK", "")),
+        prometheus=_prometheus(env),
+        anomalies_seconds=_number(env, "APM_ANOMALIES_SECONDS", 60.0, least=1.0),
         kubeconfig=env.get("KUBECONFIG", ""),
     )
+
+
+def _prometheus(env: Mapping[str, str]) -> Source:
+    url = env.get("APM_PROMETHEUS_URL", "")
+    parts = urlsplit(url)
+    if url and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise SettingsError(f"APM_PROMETHEUS_URL={url!r}: set it to an http:// or https:// URL")
+    return Source(url, env.get("APM_PROMETHEUS_TOKEN_FILE", ""), env.get("APM_PROMETHEUS_CA_FILE", ""))
 
 
 def _choice(env: Mapping[str, str], name: str, default: str, choices: tuple[str, ...], *, upper: bool = False) -> str:

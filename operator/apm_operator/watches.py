@@ -1,4 +1,4 @@
-"""The bytes of the watches: their signs of life, and their events.
+"""The bytes of the watches: their signs of life, and their events; and what is listed before them.
 
 kopf opens the watches and reopens one that ended or was silent for 70 s, but shows neither bookmarks nor silence.
 Its session is ours, so the bytes of each watch pass through here.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, TypeVar
 
 import aiohttp
 import structlog
@@ -20,6 +20,8 @@ from apm_operator.kinds import Resource
 
 _HTTP_OK = 200
 _OF_OBJECTS = (b'{"type":"ADDED"', b'{"type":"MODIFIED"', b'{"type":"DELETED"')
+
+Told = TypeVar("Told")
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -37,8 +39,12 @@ class WatchMonitor:
 
     def seen(self, path: str) -> None:
         """The watch of a collection's path gave a sign of life."""
-        if path in self._names:
+        if self.knows(path):
             self._seen[path] = self._clock()
+
+    def knows(self, path: str) -> bool:
+        """Whether a path is that of a collection that is watched."""
+        return path in self._names
 
     def all_open(self) -> bool:
         """Whether every watch has been opened at least once."""
@@ -61,8 +67,9 @@ class WatchMonitor:
 
         Args:
             echoes: what need not be told.
-            observe: takes in all other events of objects. kopf, which would keep a queue and a task for each object
-                at 1 ms of CPU per event, gets only what it watches by: bookmarks and errors.
+            observe: takes in all other events of objects, and all that is listed. kopf, which would keep a queue and a
+                task for each object at 1 ms of CPU per event, gets only what it watches by: versions, bookmarks and
+                errors.
         """
         monitor = self
 
@@ -74,6 +81,14 @@ class WatchMonitor:
                     events = Events(self.content, lambda: monitor.seen(self.url.path), echoes, observe)
                     self.content = events  # type: ignore[assignment]
                 return self
+
+            async def json(self, **options: Any) -> Any:
+                answer = await super().json(**options)
+                if monitor.knows(self.url.path) and self.status == _HTTP_OK:
+                    for item in answer.pop("items", None) or ():
+                        item["kind"] = answer["kind"].removesuffix("List")  # lists leave it out
+                        _hand(observe, {"type": "ADDED", "object": item})
+                return answer
 
         return WatchedResponse
 
@@ -112,8 +127,12 @@ class Events:
         if not line.startswith(_OF_OBJECTS):
             return False
         if not self._echoes.take(line):
-            try:
-                self._observe(json.loads(line))
-            except Exception:  # noqa: BLE001  one object that can't be read must not end the watch of the others
-                _log.exception("A watch event was not understood")
+            _hand(lambda event: self._observe(json.loads(event)), line)
         return True
+
+
+def _hand(observe: Callable[[Told], None], event: Told) -> None:
+    try:
+        observe(event)
+    except Exception:  # noqa: BLE001  one object that can't be read must not end the watch of the others
+        _log.exception("A watch event was not understood")

@@ -1,4 +1,4 @@
-"""kopf's part: lists and watches feed the cache, the cache feeds the queue. No handler works, waits or writes."""
+"""kopf's part: it lists and watches, and nothing else. Our session hands what that brings to the cache."""
 
 from __future__ import annotations
 
@@ -16,9 +16,6 @@ from apm_operator.reconcile.cache import key_of
 if TYPE_CHECKING:
     from apm_operator.queue import Key
     from apm_operator.reconcile.cache import Cache
-
-_IDLE_SECONDS = 0.05
-"""kopf keeps an object's last body for this long, and at the start it hears of all objects."""
 
 
 class _Backoffs:
@@ -83,27 +80,20 @@ def observer(
     return observe
 
 
-def registry(
-    observe: Callable[[Mapping[str, Any]], None],
-    *,
-    server: str,
-    session: Callable[[], aiohttp.ClientSession],
-) -> kopf.OperatorRegistry:
+def registry(*, server: str, session: Callable[[], aiohttp.ClientSession]) -> kopf.OperatorRegistry:
     """What kopf is to list and watch, and how it logs in.
 
     Args:
-        observe: takes in what kopf has listed; the events of a watch don't come this way.
         server: address of the API server.
-        session: makes a session that signs its requests; kopf closes it.
+        session: makes a session that signs its requests and takes objects out of the answers; kopf closes it.
     """
     handlers = kopf.OperatorRegistry()
 
-    # An index would be the other way to be fed, but it does not hear of deletions.
-    async def listed(event: Any, **_: Any) -> None:
-        observe(event)
+    async def never(**_: Any) -> None:
+        """There for kopf, which watches what has a handler."""
 
     for resource in WATCHED:
-        kopf.on.event(resource.group, resource.version, resource.plural, id=resource.plural, registry=handlers)(listed)
+        kopf.on.event(resource.group, resource.version, resource.plural, id=resource.plural, registry=handlers)(never)
 
     async def login(**_: Any) -> kopf.AiohttpSession:
         return kopf.AiohttpSession(server=server, aiohttp_session=session())
@@ -119,7 +109,6 @@ def settings() -> kopf.OperatorSettings:
     chosen.scanning.disabled = True
     chosen.peering.standalone = True
     chosen.process.ultimate_exiting_timeout = 20
-    chosen.queueing.idle_timeout = _IDLE_SECONDS
     chosen.queueing.exit_timeout = 0.5
     chosen.networking.request_timeout = 30
     chosen.networking.connect_timeout = 5

@@ -32,6 +32,7 @@ class Surroundings:
         api_server: blocks of addresses and ports where the API server is, for agents that call it.
         authorities: certificates of the authorities to trust, PEM.
         token_review_url: where the operator reviews tokens.
+        keda: whether the cluster has KEDA; False for agents that have no use for it.
     """
 
     cluster: ClusterNetwork = field(default_factory=ClusterNetwork)
@@ -42,6 +43,7 @@ class Surroundings:
     api_server: tuple[tuple[str, int], ...] = ()
     authorities: str = ""
     token_review_url: str = ""
+    keda: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What the Jobs of a policy or a Restore depend on, and what all their objects have in common."""
+"""What the Jobs of a policy, a Restore or a report depend on, and what all their objects have in common."""
 
 from __future__ import annotations
 
@@ -6,14 +6,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from apm_operator.kinds import (
+    AGENT_REPORTS,
     BACKUP_POLICIES,
     BY_KIND,
     FIELD_MANAGER,
     JOB_LABEL,
     LEASES,
     MANAGED_BY_LABEL,
-    POLICY_LABEL,
-    RESTORE_LABEL,
+    OWNER_LABELS,
+    RESTORES,
     ROLE_BINDINGS,
     ROLES,
     SERVICE_ACCOUNTS,
@@ -23,17 +24,22 @@ from apm_operator.network import ClusterNetwork
 
 if TYPE_CHECKING:
     from agent_runtime.spec.secret import SecretKeyRef
-    from apm_operator.api.backupjob import JobNetwork, JobTemplate
+    from apm_operator.api.backupjob import JobNetwork, JobPods
     from apm_operator.manifests.networkpolicy import Target
     from apm_operator.queue import Key
 
 
+_SUFFIXES = {BACKUP_POLICIES.kind: "-backup", RESTORES.kind: "-restore", AGENT_REPORTS.kind: "-report"}
+_LABELS = {kind: label for label, kind in OWNER_LABELS.items()}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """The Jobs of one policy or Restore.
+    """The Jobs of one policy, Restore or report, or the one Job of a removal.
 
     Attributes:
-        owner: the policy or Restore; `uid` its.
+        owner: the policy, Restore or report, or the removal's Job; `uid` its.
+        subject: what is removed; None where nothing is.
         claim: volume that holds the backups; "" where it is no volume.
         mounted: the Secret keys that the Jobs read as files.
         leases: names of the Leases that they hold.
@@ -43,7 +49,8 @@ class Work:
 
     owner: Key
     uid: str
-    template: JobTemplate
+    subject: Key | None = None
+    template: JobPods
     network: JobNetwork
     image: str
     pull_policy: str
@@ -62,17 +69,24 @@ class Work:
     @property
     def name(self) -> str:
         """Name of what the Jobs need: an agent of the owner's name has its own objects."""
-        return f"{self.owner.name}-{'backup' if self.owner.kind == BACKUP_POLICIES.kind else 'restore'}"
+        return self.owner.name + _SUFFIXES.get(self.owner.kind, "")
+
+    @property
+    def program(self) -> str:
+        """The module of `apm_operator` that the Jobs run, and the name of their container."""
+        return "report" if self.owner.kind == AGENT_REPORTS.kind else "backup"
 
     @property
     def selector(self) -> dict[str, str]:
         """Labels that only these Jobs' pods have."""
-        return {POLICY_LABEL if self.owner.kind == BACKUP_POLICIES.kind else RESTORE_LABEL: self.owner.name}
+        if self.subject is not None:
+            return {_LABELS[self.subject.kind]: self.subject.name, JOB_LABEL: "remove"}
+        return {_LABELS[self.owner.kind]: self.owner.name}
 
     def labels(self, command: str = "") -> dict[str, str]:
         """Labels of all objects; of a Job and its pods those with its command."""
         return {
-            "app.kubernetes.io/name": "backup",
+            "app.kubernetes.io/name": self.program,
             MANAGED_BY_LABEL: FIELD_MANAGER,
             "app.kubernetes.io/part-of": "apm",
             **self.selector,
@@ -100,7 +114,8 @@ def controller(owner: Key, uid: str) -> dict[str, Any]:
         "name": owner.name,
         "uid": uid,
         "controller": True,
-        "blockOwnerDeletion": True,
+        # Needs a right to the owner's finalizers where that is enforced, which the operator has for its own kinds.
+        **({"blockOwnerDeletion": True} if owner.kind in _LABELS else {}),
     }
 
 

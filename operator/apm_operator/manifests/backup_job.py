@@ -1,4 +1,4 @@
-"""The CronJob of a policy, and the Jobs of backups and restores. Their pods pass Pod Security `restricted`."""
+"""The CronJob of a policy or a report, and the Jobs of backups. Their pods pass Pod Security `restricted`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_runtime.spec.scalars import seconds
 from apm_operator.api.backupjob import DEFAULT_JOB_RESOURCES
-from apm_operator.kinds import CRON_JOBS, JOB_NAME_LABEL, JOBS
+from apm_operator.kinds import CRON_JOBS, JOB_NAME_LABEL, JOB_UID_LABEL, JOBS
 from apm_operator.manifests.backup import controller
 from apm_operator.manifests.pod import TOKEN_DIR, TOKEN_SECONDS, USER_ID
 from apm_operator.manifests.resources import complete
@@ -19,10 +19,14 @@ if TYPE_CHECKING:
     from apm_operator.backup.job import AnyJob
     from apm_operator.manifests.backup import Work
     from apm_operator.queue import Key
+    from apm_operator.report.job import ReportJob
 
-CONTAINER = "backup"
+CONTAINERS = ("backup", "report")
+"""Names of the container of such pods."""
 SECRETS_DIR = "/var/run/secrets/apm.valeo-neuroerp.com"
 BACKUPS_DIR = "/backups"
+_COMMANDS = {"report": ["python3", "-m", "apm_operator.report"]}
+"""Where the image's own command is another one: reports are made by the operator's image."""
 _KEPT_SECONDS = 7 * 86_400
 """How long a Job that has ended, and with it its report, waits for the operator."""
 _GRACE_SECONDS = 60
@@ -35,7 +39,7 @@ def path(reference: SecretKeyRef) -> str:
 
 
 def cron_job(
-    work: Work, name: str, job: AnyJob, *, schedule: str, zone: str, deadline: int, suspend: bool
+    work: Work, name: str, job: AnyJob | ReportJob, *, schedule: str, zone: str, deadline: int, suspend: bool
 ) -> dict[str, Any]:
     """What makes the Jobs of a schedule, whether the operator is there or not."""
     return work.manifest(
@@ -54,17 +58,27 @@ def cron_job(
     )
 
 
-def single(work: Work, name: str, job: AnyJob, owner: tuple[Key, str] | None = None) -> dict[str, Any]:
+def single(work: Work, name: str, job: AnyJob | ReportJob, owner: tuple[Key, str] | None = None) -> dict[str, Any]:
     """One Job; `owner` is the Backup or Restore that it goes with, with its uid."""
     reference = controller(*owner) if owner is not None else None
     return work.manifest(JOBS, name, command=job.command, owner=reference, spec=_spec(work, job))
 
 
-def _spec(work: Work, job: AnyJob) -> dict[str, Any]:
+def removal(work: Work, job: AnyJob | ReportJob) -> dict[str, Any]:
+    """A Job that belongs to nobody: with what it removes the garbage collector would take it along.
+
+    It is suspended, since what it needs is to belong to it, and so has to come after it.
+    """
+    made = work.manifest(JOBS, work.name, command=job.command, spec=_spec(work, job) | {"suspend": True})
+    del made["metadata"]["ownerReferences"]
+    return made
+
+
+def _spec(work: Work, job: AnyJob | ReportJob) -> dict[str, Any]:
     return {
         # What a pod has left unfinished, the next one takes up, under the same name.
         "backoffLimit": 2,
-        "podFailurePolicy": {"rules": [_DISRUPTED, _TOLD]},
+        "podFailurePolicy": {"rules": [_DISRUPTED, _told(work)]},
         # The program knows its time too, and can say that it is over: it comes first.
         "activeDeadlineSeconds": ceil(seconds(work.template.timeout)) + _GRACE_SECONDS,
         "ttlSecondsAfterFinished": _KEPT_SECONDS,
@@ -74,11 +88,15 @@ def _spec(work: Work, job: AnyJob) -> dict[str, Any]:
 
 _DISRUPTED = {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
 """A pod that had to leave its node, as when that is drained, has not failed."""
-_TOLD = {"action": "FailJob", "onExitCodes": {"containerName": CONTAINER, "operator": "In", "values": [1]}}
-"""A Job that says itself why it has failed would fail again."""
 
 
-def _pod(work: Work, job: AnyJob) -> dict[str, Any]:
+def _told(work: Work) -> dict[str, Any]:
+    """A Job that says itself why it has failed would fail again."""
+    codes = {"containerName": work.program, "operator": "In", "values": [1]}
+    return {"action": "FailJob", "onExitCodes": codes}
+
+
+def _pod(work: Work, job: AnyJob | ReportJob) -> dict[str, Any]:
     template = work.template
     return {
         "restartPolicy": "Never",
@@ -106,7 +124,7 @@ def _pod(work: Work, job: AnyJob) -> dict[str, Any]:
     }
 
 
-def _container(work: Work, job: AnyJob) -> dict[str, Any]:
+def _container(work: Work, job: AnyJob | ReportJob) -> dict[str, Any]:
     mounts: list[dict[str, Any]] = [
         {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108  a mount point, not a file
         {"name": "token", "mountPath": TOKEN_DIR, "readOnly": True},
@@ -116,12 +134,14 @@ def _container(work: Work, job: AnyJob) -> dict[str, Any]:
     if work.claim:
         mounts.append({"name": "backups", "mountPath": BACKUPS_DIR})
     return {
-        "name": CONTAINER,
+        "name": work.program,
         "image": work.template.image or work.image,
+        **_present(command=_COMMANDS.get(work.program)),
         "imagePullPolicy": work.pull_policy,
         "env": [
             {"name": "APM_JOB", "value": job.to_json()},
             _from_field("APM_BACKUP_NAME", f"metadata.labels['{JOB_NAME_LABEL}']"),
+            _from_field("APM_JOB_UID", f"metadata.labels['{JOB_UID_LABEL}']"),
             _from_field("POD_NAME", "metadata.name"),
             _from_field("POD_NAMESPACE", "metadata.namespace"),
         ],

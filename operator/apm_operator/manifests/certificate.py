@@ -24,6 +24,10 @@ _ISSUED_IN = f"{CERTIFICATES.group}/issuer-group"
 valid one of which it knows nothing it lets be until it is due."""
 
 
+SCRAPED = "metrics.apm.valeo-neuroerp.com"
+"""A name in the certificates of all agents: Prometheus connects to pods by address, and checks one name for all."""
+
+
 def name(agent: str) -> str:
     """The name of an agent's Secret, and of cert-manager's Certificate."""
     return f"{agent}-tls"
@@ -36,7 +40,7 @@ def service_hosts(service: str, namespace: str) -> tuple[str, ...]:
 
 def wanted(key: Key, tls: Tls) -> Wanted:
     """What an agent's Secret is to hold."""
-    subject = Subject(agent_uri(key.namespace, key.name), service_hosts(key.name, key.namespace))
+    subject = Subject(agent_uri(key.namespace, key.name), (*service_hosts(key.name, key.namespace), SCRAPED))
     return Wanted(subject, seconds(tls.duration))
 
 
@@ -72,7 +76,8 @@ def request(key: Key, uid: str, wanted: Wanted, issuer: IssuerRef) -> dict[str, 
             "secretName": name(key.name),
             "secretTemplate": {"labels": body["metadata"]["labels"]},
             "uris": [wanted.subject.uri],
-            "dnsNames": list(wanted.subject.hosts),
+            # Scrapers trust the operator's authority alone, and an issuer may refuse names that it does not know.
+            "dnsNames": [host for host in wanted.subject.hosts if host != SCRAPED],
             "usages": ["digital signature", "server auth", "client auth"],
             "privateKey": {"algorithm": "ECDSA", "size": 256, "encoding": "PKCS8", "rotationPolicy": "Always"},
             "duration": _go(wanted.life),

@@ -12,12 +12,15 @@ PROGRESS_DEADLINE_SECONDS = 300
 
 
 def build(agent: Agent) -> dict[str, Any]:
-    """The agent's pods; a new version starts before an old pod ends, so that a roll-out keeps the capacity."""
+    """The agent's pods; a new version starts before an old pod ends, so that a roll-out keeps the capacity.
+
+    Their number is left out where an autoscaler sets it.
+    """
     return agent.manifest(
         DEPLOYMENTS,
         agent.name,
         spec={
-            "replicas": agent.spec.replicas,
+            **({} if agent.spec.scales_itself else {"replicas": agent.spec.replicas}),
             "selector": {"matchLabels": agent.selector},
             "strategy": {
                 "type": "RollingUpdate",

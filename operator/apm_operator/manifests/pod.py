@@ -31,7 +31,7 @@ def template(agent: Agent) -> dict[str, Any]:
     labels, annotations = _user_metadata(agent)
     hashes = {CONFIG_HASH: agent.config_hash} | ({SECRETS_HASH: agent.secrets_hash} if agent.secrets_hash else {})
     return {
-        "metadata": {"labels": labels | agent.labels, "annotations": annotations | hashes},
+        "metadata": {"labels": labels | agent.labels, "annotations": _scraped(agent) | annotations | hashes},
         "spec": {
             "serviceAccountName": agent.name,
             "automountServiceAccountToken": False,
@@ -156,7 +156,7 @@ def _spread(agent: Agent) -> Any:
     if agent.spec.topology_spread_constraints:
         constraints = _wire(agent.spec.topology_spread_constraints)
         return [{"labelSelector": {"matchLabels": agent.selector}, **each} for each in constraints]
-    if agent.spec.replicas < 2:  # noqa: PLR2004
+    if agent.spec.most_replicas < 2:  # noqa: PLR2004
         return None
     return [
         {
@@ -173,6 +173,12 @@ def _user_metadata(agent: Agent) -> tuple[dict[str, str], dict[str, str]]:
     if metadata is None:
         return {}, {}
     return dict(metadata.labels), dict(metadata.annotations)
+
+
+def _scraped(agent: Agent) -> dict[str, str]:
+    """What a Prometheus without PodMonitors goes by; the user's own annotations win."""
+    told = {"scrape": "true", "scheme": agent.scheme, "port": str(agent.port), "path": "/metrics"}
+    return {f"prometheus.io/{name}": value for name, value in told.items()}
 
 
 def _probe(agent: Agent, path: str, *, period: int, failures: int, timeout: int = 1) -> dict[str, Any]:

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def build(agent: Agent) -> dict[str, Any] | None:
     """From two replicas on, a drain takes one pod at a time; a budget for one pod would block every drain."""
-    if agent.spec.replicas < 2:  # noqa: PLR2004
+    if agent.spec.most_replicas < 2:  # noqa: PLR2004
         return None
     return agent.manifest(
         DISRUPTION_BUDGETS,

@@ -99,7 +99,8 @@ class OwnCertificates:
                 _log.warning("The operator's own certificates could not be kept", error=str(error))
                 wait = _RETRY_SECONDS
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._again.wait(), wait)
+                async with asyncio.timeout(wait):
+                    await self._again.wait()
                 await asyncio.sleep(_GATHER_SECONDS)  # many agents are told of at once
 
     async def keep(self, name: str, wanted: Wanted) -> None:

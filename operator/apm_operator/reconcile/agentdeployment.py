@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -19,31 +19,34 @@ from apm_operator import conditions as c
 from apm_operator import times
 from apm_operator.api.agentdeployment import AgentDeployment
 from apm_operator.conditions import Aspect, Verdict
-from apm_operator.errors import ApiError, Forbidden, Invalid, InvalidSpec, NamespaceTerminating, NotFound
-from apm_operator.kinds import AGENTS
+from apm_operator.errors import ApiError, InvalidSpec, NotFound
+from apm_operator.kinds import AGENTS, AUTOSCALERS
 from apm_operator.manifests import certificate
-from apm_operator.reconcile import assess, plan, status
-from apm_operator.reconcile.apply import NameTaken, OwnerLeaving, apply, prune
+from apm_operator.reconcile import assess, keda, plan, scaling, status
+from apm_operator.reconcile.apply import NameTaken, apply, prune
 from apm_operator.reconcile.outcome import Outcome, guarded
 from apm_operator.reconcile.prober import Proof
+from apm_operator.reconcile.refusal import refusal
 from apm_operator.reconcile.standing import unneeded
 
 if TYPE_CHECKING:
     from apm_operator.api.permissions import Permission
     from apm_operator.kube import Kube
     from apm_operator.queue import Key
-    from apm_operator.reconcile.cache import AgentRecord, Cache, Entry
+    from apm_operator.reconcile.cache import Cache
     from apm_operator.reconcile.certificates import Certificates
+    from apm_operator.reconcile.entry import Entry
     from apm_operator.reconcile.events import Events
     from apm_operator.reconcile.plan import Images, Plan
     from apm_operator.reconcile.prober import Prober
+    from apm_operator.reconcile.records import AgentRecord
     from apm_operator.reconcile.secrets import Findings, Secrets
     from apm_operator.reconcile.standing import Standing
     from apm_operator.reconcile.surroundings import Neighbours
 
 _UNREADY_SECONDS = 5.0
-_FAILURES_BEFORE_STATUS = 3
-"""What passes by itself within some seconds is not worth a status."""
+_KEDA_SECONDS = 60.0
+"""KEDA is not watched."""
 _LONG_SPEC = 32_768
 """Bytes from which on a spec is checked beside the event loop: the largest take seconds, and the loop has a lease to
 renew."""
@@ -58,6 +61,7 @@ class Reconciler:
     Attributes:
         home: namespace of the operator, where no agents are made.
         rests: name of the Restore for which an agent is to have no pods; "" where there is none.
+        anomalous: whether an agent's numbers are as usual; None where that is not known yet.
         pressed: whether other agents wait for a pass.
     """
 
@@ -67,11 +71,13 @@ class Reconciler:
     neighbours: Neighbours
     certificates: Certificates
     events: Events
+    keda: keda.Keda
     prober: Prober
     images: Images
     grantable: tuple[Permission, ...] = ()
     home: str = ""
     rests: Callable[[Key], str] = lambda _: ""
+    anomalous: Callable[[Key], Aspect | None] = lambda _: None
     pressed: Callable[[], bool] = bool
 
     async def reconcile(self, key: Key, failures: int = 0) -> Outcome:
@@ -113,25 +119,23 @@ class Reconciler:
             if standing is not None and made.outlook.surroundings.authorities != self.certificates.trusted(key):
                 return Outcome("changed", again=0.0)  # another has signed than was known when the plan was made
             writes = await self._apply(key, entry, made)
+            scaled = await self._scaled(key, entry, made)
             if standing is None:
                 await self.certificates.remove(key, _agent(entry).uid, told=_has_certificate(entry))
-        except NameTaken as error:
-            if isinstance(error, OwnerLeaving) and failures < _FAILURES_BEFORE_STATUS:
+        except (NameTaken, ApiError) as error:
+            if (refused := refusal(error, failures, "agent")) is None:
                 raise
-            return await self._refuse(key, entry, made, assess.name_taken(error.kind, error.name))
-        except ApiError as error:
-            if isinstance(error, NotFound | NamespaceTerminating):
-                raise
-            lasting = isinstance(error, Forbidden | Invalid) or failures >= _FAILURES_BEFORE_STATUS
-            if not lasting:
-                raise
-            return await self._refuse(key, entry, made, assess.refused(error), error.retry_after)
+            await self._tell(key, entry, made, refused.verdict)
+            return refused.outcome
         verdict, again = await self._verdict(key, entry, made, secrets, standing)
         if writes and verdict.reason == c.PROGRESSING and self.pressed():
             return Outcome("changed", untold=True)
         certified = unneeded() if standing is None else standing.aspect
-        told = await self._tell(key, entry, made, verdict, (assess.network(made.outlook.unknown), certified))
-        return self._ended(writes + told, _sooner(again, standing))
+        anomalous = self.anomalous(key)
+        watched = (anomalous,) if anomalous is not None else ()
+        aspects = (assess.network(made.outlook.unknown), certified, scaled, *watched)
+        told = await self._tell(key, entry, made, verdict, aspects)
+        return self._ended(writes + told, _sooner(again, standing, _KEDA_SECONDS if made.wanted.keda else None))
 
     async def _certify(self, key: Key, entry: Entry, made: Plan) -> Standing | None:
         """Have the agent's certificate in its Secret, before anything that mounts it; None where it needs none."""
@@ -154,21 +158,27 @@ class Reconciler:
 
     async def _apply(self, key: Key, entry: Entry, made: Plan) -> int:
         uid = _agent(entry).uid
-        return await apply(self.kube, self.cache, key, made.manifests, uid) + await prune(
-            self.kube, key, entry, made, uid
-        )
+        begin = partial(scaling.begin, self.kube, self.cache, key, made, uid)
+        writes = 0 if made.keda else await self.keda.withdraw(key, uid, _told(entry))
+        writes += await begin()
+        writes += await apply(self.kube, self.cache, key, made.manifests, uid)
+        writes += await begin()  # a new Deployment has one pod
+        return writes + await prune(self.kube, key, entry, made, uid)
+
+    async def _scaled(self, key: Key, entry: Entry, made: Plan) -> Aspect:
+        """Have KEDA scale the agent where it is to; the condition Autoscaling."""
+        if made.keda:
+            return await self.keda.ask(key, _agent(entry).uid, made.keda)
+        if made.keda_missing:
+            others = any(each.resource is AUTOSCALERS for each in made.manifests)
+            return keda.missing(others=others)
+        return scaling.aspect(entry.autoscaler, key.name, made.least)
 
     async def _stall(self, key: Key, entry: Entry, made: Plan | None, verdict: Verdict) -> Outcome:
         """Nothing is applied: what runs goes on as it was, until somebody changes the spec."""
         kept = made or entry.plan
         aspects, again = await self._keep_alive(key, entry, kept) if kept is not None else ((), None)
         return Outcome("invalid" if await self._tell(key, entry, made, verdict, aspects) else "unchanged", again)
-
-    async def _refuse(self, key: Key, entry: Entry, made: Plan, verdict: Verdict, at_least: float = 0.0) -> Outcome:
-        await self._tell(key, entry, made, verdict)
-        if verdict.work == "Stalled":
-            return Outcome("invalid")
-        return Outcome("retry", failed=True, at_least=at_least)
 
     @staticmethod
     def _ended(writes: int, again: float | None = None) -> Outcome:
@@ -203,6 +213,8 @@ class Reconciler:
                 f"The operator may not read {names}: a rotation will not roll the pods. "
                 f"Add the namespace {key.namespace} to the chart's secrets.namespaces.",
             )
+        if outlook.loop and (known is None or known.outlook.loop != outlook.loop):
+            await self.events.tell(key, agent.uid, "EventsLoop", assess.events_loop(outlook.loop))
         return made, secrets
 
     async def _verdict(
@@ -217,7 +229,8 @@ class Reconciler:
         newest = {name: pod for name, pod in entry.pods.items() if pod.config == made.config_hash}
         unready = await self.prober.reasons(newest, self._proof(key, made, standing))
         waiting = any(pod.running and not pod.ready and not pod.deleting for pod in newest.values())
-        verdict = assess.observed(entry.deployment, entry.pods, config=made.config_hash, unready=unready)
+        known = (entry.deployment, entry.pods)
+        verdict = assess.observed(*known, config=made.config_hash, unready=unready, least=made.least)
         if waiting and not unready and verdict.reason == c.ROLLING_OUT:
             verdict = assess.still_unavailable(_agent(entry).status.get("conditions") or ()) or verdict
         if secrets.unreadable:
@@ -261,7 +274,7 @@ class Reconciler:
             )
             if verdict.reason not in c.QUIET_REASONS:
                 await self.events.tell(key, agent.uid, verdict.reason, verdict.message)
-        for aspect in c.new_troubles(aspects, before.get("conditions") or ()):
+        for aspect in c.news(aspects, before.get("conditions") or ()):
             if aspect.message == verdict.message:
                 continue
             await self.events.tell(key, agent.uid, aspect.reason, aspect.message)
@@ -276,12 +289,17 @@ def _agent(entry: Entry) -> AgentRecord:
 
 def _has_certificate(entry: Entry) -> bool:
     """Whether a certificate of the agent has been told of."""
-    return any(each["type"] == c.CERTIFICATE_READY for each in _agent(entry).status.get("conditions") or ())
+    return any(each["type"] == c.CERTIFICATE_READY for each in _told(entry))
 
 
-def _sooner(again: float | None, standing: Standing | None) -> float | None:
-    times = [time for time in (again, standing.again if standing is not None else None) if time is not None]
-    return min(times, default=None)
+def _told(entry: Entry) -> list[dict[str, Any]]:
+    """The conditions that were told last."""
+    return _agent(entry).status.get("conditions") or []
+
+
+def _sooner(again: float | None, standing: Standing | None, look: float | None = None) -> float | None:
+    times = (again, standing.again if standing is not None else None, look)
+    return min((time for time in times if time is not None), default=None)
 
 
 def _resting(restore: str) -> Verdict:

@@ -14,8 +14,10 @@ from apm_operator.reconcile.compare import covers
 if TYPE_CHECKING:
     from apm_operator.kube import Kube
     from apm_operator.queue import Key
-    from apm_operator.reconcile.cache import Cache, ChildRecord, Entry
+    from apm_operator.reconcile.cache import Cache
+    from apm_operator.reconcile.entry import Entry
     from apm_operator.reconcile.plan import Manifest
+    from apm_operator.reconcile.records import ChildRecord
 
 
 class _Planned(Protocol):

@@ -51,11 +51,11 @@ def refused(error: ApiError) -> Verdict:
     )
 
 
-def name_taken(kind: str, name: str) -> Verdict:
-    """Somebody else's object has a child's name."""
+def name_taken(kind: str, name: str, of: str = "agent") -> Verdict:
+    """Somebody else's object has the name of a child of an agent, or of what else a user wrote."""
     return Verdict.problem(
         c.NAME_TAKEN,
-        f"A {kind} named {name} exists that does not belong to this agent: remove it, or give the agent another "
+        f"A {kind} named {name} exists that does not belong to this {of}: remove it, or give the {of} another "
         "name. It is left as it is.",
         certain=False,
     )
@@ -117,6 +117,14 @@ def at_home(key: Key) -> Verdict:
     )
 
 
+def events_loop(way: Iterable[str]) -> str:
+    """All events go round in a circle of sinks."""
+    return (
+        f"Sinks push all events in a circle ({' to '.join(way)}), each agent handling them once for every sender: give "
+        "one of these sinks a `type` or a `filter`, or remove it."
+    )
+
+
 def network(unknown: Iterable[str]) -> Aspect:
     """Whether the agent's network policy opens all that its spec names."""
     if told := "; ".join(unknown):
@@ -130,6 +138,7 @@ def observed(
     *,
     config: str,
     unready: Mapping[str, str],
+    least: int | None = None,
 ) -> Verdict:
     """What the Deployment and the pods tell.
 
@@ -138,6 +147,7 @@ def observed(
         pods: what the pods say, by name.
         config: hash of the newest config; a pod of another one is on its way out, its trouble no longer counts.
         unready: what `/readyz` says of pods that run and are not ready.
+        least: the fewest pods that an autoscaler is to have; None where none sets their number.
     """
     if deployment is None or deployment.observed_generation < deployment.generation:
         return Verdict.moving(c.PROGRESSING, "The Deployment is being processed.")
@@ -151,7 +161,11 @@ def observed(
         for judge in (_pull, _crash, _state, _unschedulable)
         for name in sorted(newest)
     )
-    return next((trouble for trouble in troubles if trouble is not None), None) or _rolling(deployment)
+    if trouble := next((trouble for trouble in troubles if trouble is not None), None):
+        return trouble
+    if least is not None and deployment.newest_only and deployment.available >= max(least, 1):
+        return _done(deployment)  # a pod that comes or goes with the load makes the agent no less ready
+    return _rolling(deployment)
 
 
 def still_unavailable(before: Iterable[Mapping[str, Any]]) -> Verdict | None:

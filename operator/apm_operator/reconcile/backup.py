@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,8 @@ from apm_operator.kinds import CRON_JOBS, JOBS
 from apm_operator.reconcile import assess, backupstatus, leases
 from apm_operator.reconcile.apply import NameTaken
 from apm_operator.reconcile.belonging import policy_of
-from apm_operator.reconcile.ending import Ending, ending, started, trouble
+from apm_operator.reconcile.ending import Ending, ending, started, trouble, unanswered
+from apm_operator.reconcile.holding import hold
 from apm_operator.reconcile.outcome import Outcome, guarded
 from apm_operator.reconcile.policystatus import Runs
 
@@ -23,7 +25,9 @@ if TYPE_CHECKING:
     from apm_operator.kube import Kube
     from apm_operator.queue import Key
     from apm_operator.reconcile.backupplan import PolicyPlan, PolicyPlans
-    from apm_operator.reconcile.cache import AgentRecord, Cache, Entry
+    from apm_operator.reconcile.cache import Cache
+    from apm_operator.reconcile.entry import Entry
+    from apm_operator.reconcile.records import AgentRecord
     from apm_operator.reconcile.removal import Removal
     from apm_operator.reconcile.runs import JobFacts, RunPod
     from apm_operator.reconcile.telling import Teller
@@ -53,6 +57,7 @@ class BackupReconciler:
         """Bring one Backup on, and say in its status how it is."""
         entry = self.cache.get(key)
         if entry is None or entry.agent is None:
+            self.removal.plans.release(key)
             return Outcome("gone")
         policy = policy_of(key.namespace, json.loads(entry.agent.body)["spec"])
         if entry.agent.deleting:
@@ -71,14 +76,27 @@ class BackupReconciler:
             job, owner = made, self.cache.get(policy)
         pods = _pods(owner, key.name)
         if job is not None and not self._own(job, owner, entry):
-            told = f"A Job {key.name} is there that is not this Backup's: delete it, or this Backup."
-            return await self._end(key, entry, policy, Ending(False, c.NAME_TAKEN, told), None)
+            if not _record(entry).status.get("started"):
+                taken = assess.name_taken(JOBS.kind, key.name, key.kind)
+                return await self._wait(key, entry, taken.reason, taken.message)
+            pods = {name: pod for name, pod in pods.items() if pod.owner != job.uid}
+            job = None  # this Backup's own is gone
         end = ending(job, pods.values())
         if end is not None:
             return await self._end(key, entry, policy, end, job)
+        if lost := unanswered(pods, self.clock()):
+            return await self._give_up(key, entry, policy, lost, job)
         if job is None:
             raise NotFound("The Job's end was not told yet")
         return await self._follow(key, entry, policy, job, pods)
+
+    async def _give_up(self, key: Key, entry: Entry, policy: Key, lost: str, job: JobFacts | None) -> Outcome:
+        """Let the next run begin. Should the pod run after all, it ends by itself, without its Leases."""
+        if job is not None:
+            with suppress(NotFound, Conflict):
+                await self.kube.delete(JOBS, key.namespace, key.name, job.uid)
+        end = Ending(False, c.POD_LOST, f"{lost} Its Job was deleted, so that the next run can begin.")
+        return await self._end(key, entry, policy, end, job)
 
     async def _follow(self, key: Key, entry: Entry, policy: Key, job: JobFacts, pods: Mapping[str, RunPod]) -> Outcome:
         """Say how far a Job is that goes on."""
@@ -111,7 +129,7 @@ class BackupReconciler:
         try:
             return await self._create(key, policy, plan, record)
         except NameTaken as error:
-            verdict = assess.name_taken(error.kind, error.name)
+            verdict = assess.name_taken(error.kind, error.name, key.kind)
         except (Forbidden, Invalid) as error:
             verdict = assess.refused(error)
         return await self._wait(key, entry, verdict.reason, verdict.message)
@@ -165,7 +183,7 @@ class BackupReconciler:
         terms = self.plans.terms(owner)
         own = json.loads(record.body)["spec"].get("deletionPolicy")
         stored = bool(record.status.get("sha256"))
-        writes = await self.removal.hold(key, entry, wanted=stored and (own or terms.deletion) == "Delete")
+        writes = await hold(self.kube, key, entry, wanted=stored and (own or terms.deletion) == "Delete")
         status: dict[str, Any] = record.status
         if owner is not None and status.get("phase") == "Completed":
             for report in Runs.of({}, owner.jobs, owner.runs.values()).reports:

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from apm_operator.manifests.networkpolicy import Target
     from apm_operator.network import ClusterNetwork
     from apm_operator.reconcile.apiserver import Addresses, ApiServer
-    from apm_operator.reconcile.cache import Entry
     from apm_operator.reconcile.endpoints import Endpoint
+    from apm_operator.reconcile.entry import Entry
     from apm_operator.reconcile.secrets import Secrets
     from apm_operator.reconcile.services import Services
 
@@ -102,18 +102,13 @@ class PolicyPlan:
         job = backupspec.backup_job(self.spec, self.key, self.leases)
         return backup_job.single(self.work, name, job, (backup, uid))
 
-    def remove_job(self, name: str, names: tuple[str, ...]) -> dict[str, Any]:
-        """The Job that removes backups from the storage; all of them where none is named."""
-        job = backupspec.remove_job(self.spec, self.key, self.leases, names)
-        return backup_job.single(self.work, name, job)
-
 
 @dataclass(frozen=True, slots=True)
 class Around:
     """What the Jobs of a policy or Restore meet.
 
     Attributes:
-        database: name of the Lease of their MongoDB.
+        database: name of the Lease of their MongoDB; "" where they have to do with none.
         missing: what is wrong with their Secrets; None where nothing is.
     """
 
@@ -144,8 +139,18 @@ class Looks:
         servers: Iterable[MongoDBServer],
         others: Iterable[Endpoint],
         network: JobNetwork,
+        *,
+        addressed: Mapping[str, SecretKeyRef] | None = None,
     ) -> Around:
         """The present state; the first of the servers is the one that is locked.
+
+        Args:
+            key: whose Jobs they are.
+            mounted: the Secret keys that they read.
+            servers: where they connect to.
+            others: likewise.
+            network: what the spec opens by itself.
+            addressed: Secret keys with addresses where they connect to as well, by what these are for.
 
         Raises:
             InvalidSpec: it is in the operator's own namespace, whose Secrets no pod of a user's may mount.
@@ -160,17 +165,24 @@ class Looks:
         where: list[Endpoint] = list(others)
         for server in servers:
             where += self.secrets.endpoints(key, _use(server)) or ()
+        hidden = []
+        for purpose, reference in (addressed or {}).items():
+            found_at = self.secrets.endpoints(key, SecretUse(reference.name, reference.key))
+            where += [each._replace(purpose=purpose) for each in found_at or ()]
+            if not found_at:
+                hidden.append(_no_address(purpose, reference))
         services = await self.services.look(key, reach.names(where, key.namespace))
         opened = Network.model_construct(egress_to=network.egress_to, allow_internet=network.allow_internet)
         reached = reach.resolve(where, key.namespace, services, opened)
         dark = [each for each in servers if self.secrets.endpoints(key, _use(each)) is None]
-        unread = () if network.egress_to else tuple(_no_hosts(_use(each)) for each in dark)
-        first = servers[0].uri_secret_ref
-        database = leases.of_database(
-            self.secrets.endpoints(key, _use(servers[0])), key.namespace, first.name, first.key
-        )
+        unread = () if network.egress_to else (*(_no_hosts(_use(each)) for each in dark), *hidden)
+        database = self._database(key, servers[0]) if servers else ""
         missing = assess.missing(found, key.namespace) if found.missing or found.incomplete else None
         return Around(database, reached.targets, await self.api_server.look(key), missing, (*reached.unknown, *unread))
+
+    def _database(self, key: Key, server: MongoDBServer) -> str:
+        use = _use(server)
+        return leases.of_database(self.secrets.endpoints(key, use), key.namespace, use.name, use.key)
 
     def release(self, key: Key) -> None:
         """The object is gone."""
@@ -229,7 +241,7 @@ class PolicyPlans:
             schedule=schedule,
             manifests=tuple(as_applied(body) for body in _children(work, spec, key)),
             claim=_claim(spec, key, claim),
-            trouble=around.missing or _closed(around.unknown),
+            trouble=around.missing or closed(around.unknown),
         )
         self._known[key] = ((record.uid, record.generation), around, plan)
         return plan
@@ -356,7 +368,8 @@ def _claim(spec: BackupPolicySpec, key: Key, name: str) -> dict[str, Any] | None
     }
 
 
-def _closed(unknown: tuple[str, ...]) -> Verdict | None:
+def closed(unknown: tuple[str, ...]) -> Verdict | None:
+    """What the Jobs' network policy does not open; None where there is nothing."""
     if not unknown:
         return None
     return Verdict.problem(c.TARGETS_UNKNOWN, f"The Jobs' network policy does not open: {'; '.join(unknown)}.")
@@ -366,6 +379,13 @@ def _no_hosts(use: SecretUse) -> str:
     return (
         f"MongoDB: its hosts are not known, since key {use.key} of Secret {use.name} is missing, holds no MongoDB "
         "connection string, or may not be read by the operator: mend that, or name its pods in spec.network.egressTo"
+    )
+
+
+def _no_address(purpose: str, reference: SecretKeyRef) -> str:
+    return (
+        f"{purpose}: its host is not known, since key {reference.key} of Secret {reference.name} is missing, holds no "
+        "address, or may not be read by the operator: mend that, or name its addresses in spec.network.egressTo"
     )
 
 

@@ -12,26 +12,30 @@ import structlog
 from apm_operator import conditions as c
 from apm_operator import times
 from apm_operator.conditions import Verdict, conditions
-from apm_operator.errors import ApiError, Conflict, Forbidden, Invalid, InvalidSpec, NamespaceTerminating, NotFound
+from apm_operator.errors import ApiError, Conflict, Invalid, InvalidSpec, NotFound
 from apm_operator.kinds import ADOPTED, BACKUPS, CLAIMS, CRON_JOBS, FIELD_MANAGER, JOBS, MANAGED_BY_LABEL, POLICY_LABEL
 from apm_operator.manifests.agent import canonical
 from apm_operator.queue import Key
-from apm_operator.reconcile import assess, leases, policystatus
-from apm_operator.reconcile.apply import NameTaken, OwnerLeaving, apply, prune
+from apm_operator.reconcile import leases, policystatus
+from apm_operator.reconcile.apply import NameTaken, apply, prune
+from apm_operator.reconcile.ending import UNANSWERED_SECONDS
+from apm_operator.reconcile.holding import hold
+from apm_operator.reconcile.lost import give_up, leaving
 from apm_operator.reconcile.outcome import Outcome, guarded
-from apm_operator.reconcile.policystatus import Runs
+from apm_operator.reconcile.policystatus import Runs, ToldBackup
+from apm_operator.reconcile.refusal import refusal
 from apm_operator.reconcile.schedule import Review, run_name, slot_of
 
 if TYPE_CHECKING:
     from apm_operator.kube import Kube
     from apm_operator.reconcile.backupplan import PolicyPlan, PolicyPlans
-    from apm_operator.reconcile.cache import AgentRecord, Cache, Entry
+    from apm_operator.reconcile.cache import Cache
+    from apm_operator.reconcile.entry import Entry
     from apm_operator.reconcile.events import Events
+    from apm_operator.reconcile.records import AgentRecord
     from apm_operator.reconcile.removal import Removal
     from apm_operator.reconcile.runs import JobFacts
     from apm_operator.reconcile.telling import Teller
-
-_FAILURES_BEFORE_STATUS = 3
 
 _log = structlog.stdlib.get_logger(__name__)
 
@@ -78,28 +82,26 @@ class PolicyReconciler:
             return Outcome("invalid" if told else "unchanged")
         try:
             writes = await self._apply(key, entry, plan)
-        except NameTaken as error:
-            if isinstance(error, OwnerLeaving) and failures < _FAILURES_BEFORE_STATUS:
+        except (NameTaken, ApiError) as error:
+            if (refused := refusal(error, failures, key.kind)) is None:
                 raise
-            return await self._refuse(key, entry, assess.name_taken(error.kind, error.name), now)
-        except ApiError as error:
-            if isinstance(error, NotFound | NamespaceTerminating):
-                raise
-            if not isinstance(error, Forbidden | Invalid) and failures < _FAILURES_BEFORE_STATUS:
-                raise
-            return await self._refuse(key, entry, assess.refused(error), now, error.retry_after)
+            await self._tell(key, entry, refused.verdict, {}, now=now)
+            return refused.outcome
         writes += await self._adopt(key, entry, plan)
+        # A backup's own pass does so for it.
+        writes += await give_up(self.kube, self.events, key, entry, command="verify", now=now)
         review, caught = await self._catch_up(key, entry, plan, now)
         runs = self._runs(key, entry)
         writes += caught + await self._forget(key, entry, plan, runs, now)
         status = {**policystatus.facts(_record(entry).status, runs), **_schedule(_record(entry).status, review)}
         writes += await self._tell(key, entry, _verdict(plan), status, now=now, runs=runs)
         self._wake_backups(key, runs)
-        return Outcome("changed" if writes else "unchanged", _again(plan, review, now))
+        again = UNANSWERED_SECONDS if leaving(entry) else _again(plan, review, now)
+        return Outcome("changed" if writes else "unchanged", again)
 
     async def _apply(self, key: Key, entry: Entry, plan: PolicyPlan) -> int:
         uid = _record(entry).uid
-        writes = await self.removal.hold(key, entry, wanted=plan.delete)
+        writes = await hold(self.kube, key, entry, wanted=plan.delete)
         writes += await leases.ensure(self.kube, key, uid, plan.leases)
         if plan.claim is not None:
             writes += await self._claim(key, plan.claim)
@@ -184,8 +186,12 @@ class PolicyReconciler:
 
     def _runs(self, key: Key, entry: Entry) -> Runs:
         found = ((each.name, self.cache.get(each)) for each in self.cache.belonging.backups(key))
-        statuses = {name: backup.agent.status for name, backup in found if backup is not None and backup.agent}
-        return Runs.of(statuses, entry.jobs, entry.runs.values())
+        told = {
+            name: ToldBackup(backup.agent.uid, backup.agent.status)
+            for name, backup in found
+            if backup is not None and backup.agent is not None
+        }
+        return Runs.of(told, entry.jobs, entry.runs.values())
 
     async def _forget(self, key: Key, entry: Entry, plan: PolicyPlan, runs: Runs, now: datetime) -> int:
         """Delete the Backups whose files are gone."""
@@ -194,7 +200,7 @@ class PolicyReconciler:
             backup = Key(key.namespace, name, BACKUPS.kind)
             found = self.cache.get(backup)
             if found is not None and found.agent is not None and not found.agent.deleting:
-                await self.removal.hold(backup, found, wanted=False)
+                await hold(self.kube, backup, found, wanted=False)
                 try:
                     await self.kube.delete(BACKUPS, key.namespace, name, found.agent.uid)
                 except (NotFound, Conflict):
@@ -211,12 +217,6 @@ class PolicyReconciler:
                 continue
             if not known.agent.status.get("started") or each.name in tested:
                 self.wake(each)
-
-    async def _refuse(self, key: Key, entry: Entry, verdict: Verdict, now: datetime, at_least: float = 0.0) -> Outcome:
-        await self._tell(key, entry, verdict, {}, now=now)
-        if verdict.work == "Stalled":
-            return Outcome("invalid")
-        return Outcome("retry", failed=True, at_least=at_least)
 
     async def _tell(
         self,

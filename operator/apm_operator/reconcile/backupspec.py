@@ -30,7 +30,7 @@ from apm_operator.reconcile.endpoints import Endpoint
 
 if TYPE_CHECKING:
     from apm_operator.api.backup import Location
-    from apm_operator.api.backupjob import MongoDBServer
+    from apm_operator.api.backupjob import JobTemplate, MongoDBServer
     from apm_operator.api.backuppolicy import BackupPolicySpec
     from apm_operator.api.restore import RestoreSpec
     from apm_operator.api.storage import Encryption, Storage
@@ -107,13 +107,14 @@ def mounted(
     storage: Storage, encryption: Encryption | None, *servers: MongoDBServer | None
 ) -> tuple[SecretKeyRef, ...]:
     """The Secret keys that the Jobs read."""
-    found = {*_of_storage(storage), *(each for server in servers if server is not None for each in _of_server(server))}
+    found = {*_of_storage(storage), *(each for server in servers if server is not None for each in of_server(server))}
     if encryption is not None and encryption.identity_secret_ref is not None:
         found.add(encryption.identity_secret_ref)
     return tuple(sorted(found, key=lambda each: (each.name, each.key)))
 
 
-def _of_server(server: MongoDBServer) -> Iterator[SecretKeyRef]:
+def of_server(server: MongoDBServer) -> Iterator[SecretKeyRef]:
+    """The Secret keys by which a MongoDB is reached."""
     yield server.uri_secret_ref
     if server.tls is not None:
         yield server.tls.ca_secret_ref
@@ -181,9 +182,26 @@ def verify_job(spec: BackupPolicySpec, policy: Key, leases: tuple[str, ...]) -> 
     return VerifyJob(**_common(spec, policy, leases), restore_test=test)
 
 
-def remove_job(spec: BackupPolicySpec, policy: Key, leases: tuple[str, ...], names: tuple[str, ...]) -> RemoveJob:
-    """What the removal of backups is told; of all where none is named."""
-    return RemoveJob(**_common(spec, policy, leases), names=names)
+def remove_job(
+    policy: Key,
+    place: Location,
+    template: JobTemplate,
+    leases: tuple[str, ...],
+    *,
+    names: tuple[str, ...],
+    kept: tuple[str, ...],
+) -> RemoveJob:
+    """What the removal of backups is told; of all but those that are kept where none is named."""
+    return RemoveJob(
+        namespace=policy.namespace,
+        policy=policy.name,
+        storage=told_storage(place.storage, place.path or ""),
+        leases=tuple(Lease(name=name) for name in sorted(leases)),
+        wait=seconds(template.wait_timeout),
+        deadline=seconds(template.timeout),
+        names=names,
+        kept=kept,
+    )
 
 
 def _common(spec: BackupPolicySpec, policy: Key, leases: tuple[str, ...]) -> dict[str, Any]:

@@ -15,16 +15,18 @@ class Links:
     """The other agents that a spec names.
 
     Attributes:
-        asks: those that nodes of its workflows ask.
+        asks: those that nodes of its workflows ask, and those that its sinks push events to.
         reaches: those that its pods may connect to: whom it asks, and `network.egressTo`.
         admits: those that `network.ingressFrom` lets in.
         plain: whether the agent itself speaks plain HTTP.
+        floods: those that its sinks push all events to, whatever their type.
     """
 
     asks: frozenset[Key] = frozenset()
     reaches: frozenset[Key] = frozenset()
     admits: frozenset[Key] = frozenset()
     plain: bool = DEFAULT_TLS_MODE == "Disabled"
+    floods: frozenset[Key] = frozenset()
 
 
 _NONE: Final = Links()
@@ -35,12 +37,16 @@ def links(namespace: str, spec: object) -> Links:
     if not isinstance(spec, Mapping):
         return _NONE
     flows = [spec.get("workflow"), *_items(spec, "workflows")]
-    asks = frozenset(Key(namespace, name) for flow in flows for name in _asked(flow))
+    sinks = _sinks(spec)
+    asked = [*(name for flow in flows for name in _asked(flow)), *sinks]
+    asks = frozenset(Key(namespace, name) for name in asked)
     network = spec.get("network")
     reaches = asks | frozenset(_named(namespace, network, "egressTo"))
     tls = spec.get("tls")
     mode = tls.get("mode", DEFAULT_TLS_MODE) if isinstance(tls, Mapping) else DEFAULT_TLS_MODE
-    return Links(asks, reaches, frozenset(_named(namespace, network, "ingressFrom")), mode == "Disabled")
+    admits = frozenset(_named(namespace, network, "ingressFrom"))
+    floods = frozenset(Key(namespace, name) for name, narrow in sinks.items() if not narrow)
+    return Links(asks, reaches, admits, mode == "Disabled", floods)
 
 
 def _asked(flow: object) -> Iterator[str]:
@@ -50,6 +56,17 @@ def _asked(flow: object) -> Iterator[str]:
             name = parameters.get("ref") if isinstance(parameters, Mapping) else None
             if isinstance(name, str):
                 yield name
+
+
+def _sinks(spec: Mapping[str, Any]) -> dict[str, bool]:
+    """The agents that events are pushed to, and whether only some are."""
+    found: dict[str, bool] = {}
+    for sink in _items(spec.get("events"), "sinks"):
+        name = sink.get("agent") if isinstance(sink, Mapping) else None
+        if isinstance(name, str):
+            narrow = sink.get("filter") is not None or sink.get("type") not in (None, "*")
+            found[name] = found.get(name, True) and narrow
+    return found
 
 
 def _named(namespace: str, network: object, field: str) -> Iterator[Key]:
@@ -97,12 +114,28 @@ class CallIndex:
         return self.put(key, _NONE)
 
     def callers(self, key: Key) -> tuple[Key, ...]:
-        """Who may call an agent: those whose workflow asks it, and those that it lets in itself.
+        """Who may call an agent: those whose spec asks it or pushes to it, and those that it lets in itself.
 
         To be named in the other's `egressTo` is not enough: both ends have to agree.
         """
         asking = {other for other in self._reached_by.get(key, ()) if key in self._links[other].asks}
         return tuple(sorted(asking | self._links.get(key, _NONE).admits))
+
+    def loop(self, key: Key) -> tuple[Key, ...]:
+        """The shortest way on which all events of an agent come back to it, from agent to agent; () if there is none.
+
+        Sinks with a `type` or `filter` don't count: what they let through is known only to who wrote them.
+        """
+        ways: list[tuple[Key, ...]] = [(key,)]
+        seen: set[Key] = set()
+        for way in ways:
+            for other in sorted(self._links.get(way[-1], _NONE).floods):
+                if other == key:
+                    return (*way, key)
+                if other not in seen:
+                    seen.add(other)
+                    ways.append((*way, other))
+        return ()
 
     def plain(self, key: Key) -> bool:
         """Whether an agent speaks plain HTTP; one that is not known does what is usual."""

@@ -108,6 +108,7 @@ class Certificates:
         found = await self._look(key, uid, tls, new=new and known is None)
         if found.leaf is not None:
             metrics.CERTIFICATE_EXPIRY.labels(key.namespace, key.name).set(found.leaf.ends)
+            metrics.CERTIFICATE_LIFE.labels(key.namespace, key.name).set(found.leaf.ends - found.leaf.made)
         if found.leaf is not None:
             self.signers.note(_agent(key), self._foreign(found.authority))
         if tls.issuer_ref is not None:
@@ -137,6 +138,7 @@ class Certificates:
         self.signers.release(_agent(key))
         if self._known.pop(key, None) is not None:
             metrics.CERTIFICATE_EXPIRY.remove(key.namespace, key.name)
+            metrics.CERTIFICATE_LIFE.remove(key.namespace, key.name)
 
     async def _leave_cert_manager(self, key: Key, uid: str, known: _Known | None) -> None:
         """Ask cert-manager no more, if it may have been asked: else it would write the Secret when nobody wants it."""

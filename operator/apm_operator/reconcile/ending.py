@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from pydantic import ValidationError
 
 from apm_operator import conditions as c
+from apm_operator.backup.errors import Stopped
 from apm_operator.backup.report import Report
 from apm_operator.reconcile.facts import scrub, tidy
 from apm_operator.reconcile.runs import JobFacts, RunPod
@@ -15,6 +17,8 @@ from apm_operator.reconcile.runs import JobFacts, RunPod
 _PULL = frozenset({"ImagePullBackOff", "ErrImagePull", "InvalidImageName", "ErrImageNeverPull"})
 _START = frozenset({"CreateContainerConfigError", "CreateContainerError", "RunContainerError"})
 _MESSAGE_LIMIT = 1500
+UNANSWERED_SECONDS = 30.0
+"""How long a node may take to say that a pod has ended, beyond what the pod was given for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +41,11 @@ def ending(job: JobFacts | None, pods: Iterable[RunPod]) -> Ending | None:
     """How a Job ended that is known to have been there; None while it goes on.
 
     Args:
-        job: the Job; None where it is gone.
+        job: the Job; None where it is gone, as its pod is soon.
         pods: those of the Job, as far as they are there.
     """
     own = sorted((pod for pod in pods if job is None or pod.owner == job.uid), key=lambda pod: pod.created)
-    if job is not None and not job.result:
+    if not job.result if job is not None else any(pod.at_work for pod in own):
         return None
     reports = [report for report in map(_report, own) if report is not None]
     told = reports[-1] if reports else None
@@ -49,15 +53,22 @@ def ending(job: JobFacts | None, pods: Iterable[RunPod]) -> Ending | None:
         return _lost(own)
     if told is not None and told.result == "Succeeded" and (job is None or job.result == "Complete"):
         return Ending(True, told.reason, _short(told.message), told)
-    if told is not None and told.result == "Failed":
+    # Of a Job that came to its end, what failed was an earlier try.
+    complete = job is not None and job.result == "Complete"
+    if told is not None and told.result == "Failed" and not complete and not _ended_by_deadline(job, told):
         return Ending(False, told.reason, _short(told.message), told)
-    if job is not None and job.result == "Complete":
+    if complete:
         return _failed(
             c.REPORT_MISSING,
             "The Job ended well, but its report is lost: its pod was deleted before it was read. What it has stored "
             "does not count as a backup here; the next run looks at all that is stored.",
         )
     return _unreported(job, own)
+
+
+def _ended_by_deadline(job: JobFacts | None, told: Report) -> bool:
+    """Whether a pod was stopped since the Job's time was over, and not for what befell the pod."""
+    return job is not None and job.reason == "DeadlineExceeded" and told.reason == Stopped.reason
 
 
 def _report(pod: RunPod) -> Report | None:
@@ -121,6 +132,22 @@ def trouble(job: JobFacts, pods: Iterable[RunPod]) -> tuple[str, str] | None:
             told = f"No node can take the Job's pod: {pod.unschedulable}"
             return c.PODS_UNSCHEDULABLE, f"{told} Change spec.job or the placement, or add nodes."
     return None
+
+
+def unanswered(pods: Mapping[str, RunPod], now: datetime) -> str:
+    """Which pod was to end, and its node does not say that it has; "" where none is.
+
+    Kubernetes waits for such a pod without an end: its Job goes on, and a CronJob makes no other.
+    """
+    for name, pod in pods.items():
+        if pod.at_work and pod.leaves:
+            silent = (now - datetime.fromisoformat(pod.leaves)).total_seconds()
+            if silent > UNANSWERED_SECONDS:
+                return (
+                    f"Node {pod.node} does not say that pod {name} has ended, which was to end at {pod.leaves}: it "
+                    "is taken for lost."
+                )
+    return ""
 
 
 def started(job: JobFacts, pods: Iterable[RunPod]) -> bool:

@@ -8,9 +8,12 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
+from agent_runtime.spec.integrations import ADDRESS_PATTERN, VARIABLES
+from agent_runtime.spec.node import AgentNode
 from apm_operator.api.network import METADATA
 
 if TYPE_CHECKING:
+    from agent_runtime.spec.workflow import WorkflowSpec
     from apm_operator.api.agentdeployment import AgentDeploymentSpec
 
 _HOST = re.compile(r"[A-Za-z0-9]([-A-Za-z0-9._]*[A-Za-z0-9])?")
@@ -40,22 +43,63 @@ class ServiceName(NamedTuple):
 
 
 def of_spec(spec: AgentDeploymentSpec) -> tuple[Endpoint, ...]:
-    """The endpoints of models, tools and identity providers; MongoDB's stand in a Secret."""
+    """The endpoints that the spec tells, of models, tools, webhooks and others; MongoDB's are secret."""
     return tuple(sorted(set(_of_spec(spec))))
 
 
 def _of_spec(spec: AgentDeploymentSpec) -> Iterator[Endpoint]:
     for model in spec.models:
         if model.base_url is not None:
-            yield _of_url(model.base_url, f"model {model.name}")
+            yield of_url(model.base_url, f"model {model.name}")
     for flow in (spec.workflow, *spec.workflows):
-        for tool in flow.tools if flow is not None else ():
-            yield _of_url(tool.http.url, f"tool {tool.name}")
+        if flow is not None:
+            yield from _of_workflow(flow)
+    yield from _of_services(spec)
+    if spec.runs is not None and spec.runs.webhooks is not None:
+        for origin in spec.runs.webhooks.origins:
+            yield of_url(origin, "webhooks")
+    yield from _of_sinks(spec)
     for issuer in spec.auth.jwt if spec.auth is not None else ():
-        yield _of_url(issuer.jwks_url, f"keys of {issuer.issuer}")
+        yield of_url(issuer.jwks_url, f"keys of {issuer.issuer}")
 
 
-def _of_url(url: str, purpose: str) -> Endpoint:
+def _of_services(spec: AgentDeploymentSpec) -> Iterator[Endpoint]:
+    yield from _of_integrations(spec)
+    for server in spec.mcp_servers:
+        yield of_url(server.url, f"MCP server {server.name}")
+    if spec.redis is not None:
+        yield Endpoint(spec.redis.host, spec.redis.port, "Redis")
+    if spec.tracing is not None:
+        yield of_url(spec.tracing.endpoint, "traces")
+
+
+def _of_sinks(spec: AgentDeploymentSpec) -> Iterator[Endpoint]:
+    for sink in spec.events.sinks if spec.events is not None else ():
+        if sink.url is not None:
+            yield of_url(sink.url, f"sink {sink.name}")
+
+
+def _of_workflow(flow: WorkflowSpec) -> Iterator[Endpoint]:
+    for tool in flow.tools:
+        if tool.http is not None:
+            yield of_url(tool.http.url, f"tool {tool.name}")
+    for node in flow.nodes:
+        if isinstance(node, AgentNode) and node.with_.url is not None:
+            yield of_url(node.with_.url, f"agent of node {node.name}")
+
+
+def _of_integrations(spec: AgentDeploymentSpec) -> Iterator[Endpoint]:
+    """Addresses in the spec, and those in its `env`; what a Secret or ConfigMap says is not known here."""
+    environment = {variable.name: variable.value or "" for variable in spec.env}
+    for name, (variable, _) in VARIABLES.items():
+        integration = spec.integrations.by_name(name) if spec.integrations else None
+        url = (integration and integration.base_url) or environment.get(variable, "")
+        if re.fullmatch(ADDRESS_PATTERN, url):
+            yield of_url(url, f"integration {name}")
+
+
+def of_url(url: str, purpose: str) -> Endpoint:
+    """The endpoint of an `http` or `https` address."""
     # The path may hold `{argument}`, and a port that is none is told as unknown.
     parts = urlsplit(url)
     try:

@@ -59,6 +59,11 @@ class DeploymentFacts:
         )
 
     @property
+    def newest_only(self) -> bool:
+        """Whether no replica is of an older version."""
+        return self.observed_generation >= self.generation and self.updated == self.replicas
+
+    @property
     def done(self) -> bool:
         """Whether every replica is of the newest version, available, and no older one is left."""
         return (

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
+from apm_operator import conditions as c
 from apm_operator.kinds import AGENTS, BACKUPS
 from apm_operator.queue import Key
 from apm_operator.reconcile.belonging import policy_of
@@ -54,6 +55,18 @@ class Pauses:
     def agents(self, restore: Key) -> tuple[Key, ...]:
         """The agents that use what a Restore changes."""
         return tuple(sorted(self._agents(restore)))
+
+    def unchanged(self, agent: Key) -> str:
+        """Why the operator changes nothing of an agent, not even for a Restore; "" where it does."""
+        entry = self.cache.get(agent)
+        if entry is None or entry.agent is None:
+            return ""
+        if self._spec(agent).get("suspend"):
+            return "its spec.suspend is true"
+        conditions = entry.agent.status.get("conditions") or ()
+        if any(each["type"] == "Stalled" and each["status"] == "True" for each in conditions):
+            return f"its spec can't be carried out ({c.reason(conditions)})"
+        return ""
 
     def _agents(self, restore: Key) -> Iterator[Key]:
         for key in self.cache:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,14 +14,24 @@ from agent_runtime.spec.checks import check
 from agent_runtime.spec.mermaid import mermaid
 from agent_runtime.spec.node import AgentNode
 from agent_runtime.spec.secret import SecretKeyRef
-from apm_operator.kinds import APPLIED_HASH, BY_KIND, CONFIG_MAPS, SECRETS, Resource
+from apm_operator.kinds import (
+    APPLIED_HASH,
+    BY_KIND,
+    CONFIG_MAPS,
+    SCALED_OBJECTS,
+    SECRETS,
+    TRIGGER_AUTHENTICATIONS,
+    Resource,
+)
 from apm_operator.manifests import (
     configmap,
     deployment,
+    horizontalpodautoscaler,
     networkpolicy,
     poddisruptionbudget,
     role,
     rolebinding,
+    scaledobject,
     service,
     serviceaccount,
     trust,
@@ -36,7 +47,7 @@ if TYPE_CHECKING:
     from apm_operator.api.permissions import Permission
     from apm_operator.api.tls import Tls
 
-# The Deployment comes last: what its pods mount exists before them, and so does their fence.
+# The Deployment comes after what its pods mount and their fence; only what scales it comes after it.
 _BUILDERS = (
     serviceaccount.build,
     role.build,
@@ -47,7 +58,10 @@ _BUILDERS = (
     networkpolicy.build,
     poddisruptionbudget.build,
     deployment.build,
+    horizontalpodautoscaler.build,
 )
+_FOR_KEDA = (scaledobject.authentication, scaledobject.build)
+_RESOURCES = {**BY_KIND, **{each.kind: each for each in (SCALED_OBJECTS, TRIGGER_AUTHENTICATIONS)}}
 _PROBLEMS_TOLD = 10
 
 
@@ -60,12 +74,21 @@ class Manifest:
     body: bytes
     digest: str
 
+    @property
+    def wanted(self) -> dict[str, Any]:
+        """The object itself."""
+        found: dict[str, Any] = json.loads(self.body)
+        return found
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What follows from one generation of a spec, one content of its Secrets and one state of its surroundings.
 
     Attributes:
+        least: the fewest pods that the autoscaler is to have; None where none sets their number.
+        keda: what KEDA is asked by, the ScaledObject last; empty where it is not.
+        keda_missing: whether it can't be asked, although the spec wants it.
         wanted: whom the pods are to reach.
         outlook: where those were when the plan was made.
         problems: what is wrong with the workflow, as one text; "" where nothing is. Then there are no manifests.
@@ -76,7 +99,9 @@ class Plan:
     """
 
     generation: int
-    replicas: int
+    least: int | None
+    keda: tuple[Manifest, ...]
+    keda_missing: bool
     suspended: bool
     secrets: frozenset[SecretUse]
     secrets_hash: str
@@ -175,7 +200,9 @@ def make(
     )
     return Plan(
         generation=metadata.generation,
-        replicas=spec.replicas,
+        least=_least(context),
+        keda=() if problems else tuple(_manifests(context, _FOR_KEDA)),
+        keda_missing=wanted.keda and spec.scales_itself and not outlook.surroundings.keda,
         suspended=spec.suspend,
         secrets=uses,
         secrets_hash=secrets_hash,
@@ -195,6 +222,13 @@ def make(
         tls=spec.tls,
         rests=rests,
     )
+
+
+def _least(agent: Agent) -> int | None:
+    wanted = agent.spec.autoscaling
+    if wanted is None or not agent.spec.scales_itself:
+        return None
+    return wanted.min_replicas if agent.surroundings.keda else max(wanted.min_replicas, 1)
 
 
 def config(spec: AgentDeploymentSpec, name: str, namespace: str, around: Surroundings) -> str:
@@ -218,9 +252,12 @@ def wanted(spec: AgentDeploymentSpec, namespace: str) -> Wanted:
 
 
 def peers(spec: AgentSpec) -> list[str]:
-    """Names of the agents that the workflow asks."""
+    """Names of the agents that the workflow asks, and of those that get events."""
     workflows: list[WorkflowSpec] = [*spec.workflows] + ([spec.workflow] if spec.workflow else [])
-    return sorted({node.with_.ref for flow in workflows for node in flow.nodes if isinstance(node, AgentNode)})
+    nodes = (node for flow in workflows for node in flow.nodes)
+    asked = {node.with_.ref for node in nodes if isinstance(node, AgentNode)}
+    sinks = spec.events.sinks if spec.events is not None else ()
+    return sorted(name for name in asked | {sink.agent for sink in sinks} if name is not None)
 
 
 def _manifests(context: Agent, builders: Iterable[Callable[[Agent], dict[str, Any] | None]]) -> Iterator[Manifest]:
@@ -231,7 +268,7 @@ def _manifests(context: Agent, builders: Iterable[Callable[[Agent], dict[str, An
         bare = canonical(body)
         mark = digest(bare)
         marked = with_metadata(bare, annotations={APPLIED_HASH: mark})
-        yield Manifest(BY_KIND[body["kind"]], body["metadata"]["name"], marked, mark)
+        yield Manifest(_RESOURCES[body["kind"]], body["metadata"]["name"], marked, mark)
 
 
 def _told(problems: list[str]) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from apm_operator import conditions as c
 from apm_operator import times
@@ -18,6 +18,17 @@ if TYPE_CHECKING:
     from apm_operator.reconcile.runs import JobFacts, RunPod
 
 
+_MOST_FAILED = 100
+"""Failed Backups of a policy that are kept. A policy that runs each minute would make 43,000 of them in a month."""
+
+
+class ToldBackup(NamedTuple):
+    """A Backup as far as its status tells."""
+
+    uid: str
+    status: Mapping[str, Any]
+
+
 @dataclass(frozen=True, slots=True)
 class Runs:
     """What has become of a policy's runs.
@@ -25,28 +36,32 @@ class Runs:
     Attributes:
         completed: statuses of the backups that succeeded, by name, oldest first.
         failed: statuses of those that failed, likewise.
+        uids: of the Backups, by name.
         reports: of the Jobs that have ended and are still there, oldest first.
     """
 
     completed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     failed: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    uids: Mapping[str, str] = field(default_factory=dict)
     reports: tuple[Report, ...] = ()
 
     @classmethod
     def of(
         cls,
-        backups: Mapping[str, Mapping[str, Any]],
+        backups: Mapping[str, ToldBackup],
         jobs: Mapping[str, JobFacts],
         pods: Iterable[RunPod],
     ) -> Runs:
         """Sort the statuses of Backups, and read the reports of Jobs."""
         pods = tuple(pods)
-        by_end = sorted(backups.items(), key=lambda each: str(each[1].get("finished") or ""))
+        statuses = ((name, told.status) for name, told in backups.items())
+        by_end = sorted(statuses, key=lambda each: str(each[1].get("finished") or ""))
         ended = sorted((job for job in jobs.values() if job.result), key=lambda job: job.finished)
         endings = (ending(job, [pod for pod in pods if pod.owner == job.uid]) for job in ended)
         return cls(
             {name: status for name, status in by_end if status.get("phase") == "Completed"},
             {name: status for name, status in by_end if status.get("phase") == "Failed"},
+            {name: told.uid for name, told in backups.items()},
             tuple(end.report for end in endings if end is not None and end.report is not None),
         )
 
@@ -77,8 +92,7 @@ def facts(before: Mapping[str, Any], runs: Runs) -> dict[str, Any]:
     verified = [str(before.get("lastVerifiedTime") or "")]
     verified += [str(each.get("verifiedTime") or "") for each in runs.completed.values() if each["verified"] == "True"]
     status["lastVerifiedTime"] = max(verified)
-    reasons = Counter(c.reason(each.get("conditions") or ()) or c.FAILED for each in runs.failed.values())
-    status["failures"] = dict(sorted(reasons.items()))
+    status |= _failures(before, runs)
     if (store := runs.store) is not None:
         status["store"] = {
             "backups": store.backups,
@@ -87,6 +101,18 @@ def facts(before: Mapping[str, Any], runs: Runs) -> dict[str, Any]:
             **({"oldest": times.written(store.oldest)} if store.oldest is not None else {}),
         }
     return {name: value for name, value in status.items() if value not in ("", None)}
+
+
+def _failures(before: Mapping[str, Any], runs: Runs) -> dict[str, Any]:
+    """The failures so far. Each is counted once: one patch writes the numbers and whom they count."""
+    counted = frozenset(before.get("countedFailures") or ())
+    new = [status for name, status in runs.failed.items() if runs.uids[name] not in counted]
+    reasons = Counter(before.get("failures") or {})
+    reasons.update(c.reason(each.get("conditions") or ()) or c.FAILED for each in new)
+    return {
+        "failures": dict(sorted(reasons.items())),
+        "countedFailures": sorted(runs.uids[name] for name in runs.failed),
+    }
 
 
 def verified(before: Mapping[str, Any], runs: Runs) -> Aspect:
@@ -118,11 +144,16 @@ def pruned(runs: Runs, before: Mapping[str, Any], days: int, now: datetime) -> f
         expired = str(status.get("expires") or "9") < times.written(now)
         if expired and oldest and str(status.get("started") or "9") < oldest:
             gone.add(name)
-    for name, status in runs.failed.items():
-        ended = status.get("finished")
-        if ended and (now - datetime.fromisoformat(ended)).total_seconds() > days * 86_400:
-            gone.add(name)
-    return frozenset(gone)
+    return frozenset(gone | _past(runs, before, days, now))
+
+
+def _past(runs: Runs, before: Mapping[str, Any], days: int, now: datetime) -> set[str]:
+    """Failed ones that are old or too many, and have been counted."""
+    counted = frozenset(before.get("countedFailures") or ())
+    oldest = times.written(now - timedelta(days=days))
+    old = {name for name, status in runs.failed.items() if str(status["finished"]) < oldest}
+    surplus = list(runs.failed)[:-_MOST_FAILED]
+    return {name for name in old.union(surplus) if runs.uids[name] in counted}
 
 
 def _condition(conditions: Iterable[Mapping[str, Any]], kind: str) -> Mapping[str, Any] | None:

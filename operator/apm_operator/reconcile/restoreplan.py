@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from apm_operator.api.backup import Location
+from apm_operator.api.backupjob import JobNetwork, JobTemplate
 from apm_operator.api.restore import RestoreSpec
 from apm_operator.errors import InvalidSpec
 from apm_operator.kinds import BACKUPS
@@ -14,15 +15,17 @@ from apm_operator.manifests import backup, backup_job, backup_networkpolicy
 from apm_operator.manifests.backup import Work
 from apm_operator.queue import Key
 from apm_operator.reconcile import backupspec, leases
-from apm_operator.reconcile.backupplan import as_applied, parse, policy_spec
+from apm_operator.reconcile.backupplan import as_applied, closed, parse, policy_spec
 from apm_operator.reconcile.belonging import policy_of
 
 if TYPE_CHECKING:
     from apm_operator.api.backupjob import MongoDBServer
+    from apm_operator.api.backuppolicy import BackupPolicySpec
     from apm_operator.conditions import Verdict
     from apm_operator.network import ClusterNetwork
     from apm_operator.reconcile.backupplan import Looks
-    from apm_operator.reconcile.cache import Cache, Entry
+    from apm_operator.reconcile.cache import Cache
+    from apm_operator.reconcile.entry import Entry
     from apm_operator.reconcile.plan import Images, Manifest
 
 
@@ -37,6 +40,7 @@ class RestorePlan:
     Attributes:
         stored: name of the backup in the storage; None: the newest verified one.
         missing: what is wrong with its Secrets; None where nothing is.
+        closed: what its Job's network policy does not open; None where there is nothing.
     """
 
     spec: RestoreSpec
@@ -45,6 +49,7 @@ class RestorePlan:
     manifests: tuple[Manifest, ...]
     job: dict[str, Any]
     missing: Verdict | None
+    closed: Verdict | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +57,7 @@ class _Source:
     place: Location
     name: str | None
     server: MongoDBServer
+    policy: BackupPolicySpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +81,7 @@ class RestorePlans:
             raise InvalidSpec("the Restore is gone")
         spec = parse(RestoreSpec, entry.agent.body)
         source = self._source(key, spec)
+        spec = _as_its_policy(spec, source.policy)
         storage = source.place.storage
         claim = backupspec.claim_name(storage, key.name)
         mounted = backupspec.mounted(storage, source.place.encryption, source.server)
@@ -111,6 +118,7 @@ class RestorePlans:
             manifests=tuple(as_applied(child) for child in children),
             job=backup_job.single(work, key.name, told),
             missing=around.missing,
+            closed=closed(around.unknown),
         )
 
     def release(self, key: Key) -> None:
@@ -139,4 +147,33 @@ class RestorePlans:
         server = target or (made.source.mongodb if made is not None else None)
         if server is None:
             raise SourceMissing(f"Set spec.target.mongodb: the BackupPolicy of Backup {name} is gone.")
-        return _Source(Location.model_validate(status["location"]), str(status.get("name") or name), server)
+        place = _readable(Location.model_validate(status["location"]), name, made)
+        return _Source(place, str(status.get("name") or name), server, made)
+
+
+def _as_its_policy(spec: RestoreSpec, policy: BackupPolicySpec | None) -> RestoreSpec:
+    """What made the backup reaches its storage, and has the memory: a Restore that says nothing else does likewise."""
+    if policy is None:
+        return spec
+    job = policy.job if spec.job == JobTemplate() else spec.job
+    network = policy.network if spec.network == JobNetwork() else spec.network
+    return spec.model_copy(update={"job": job, "network": network})
+
+
+def _readable(place: Location, backup: str, policy: BackupPolicySpec | None) -> Location:
+    """The place with a private key, where one is needed: the policy may have been given one since.
+
+    Raises:
+        SourceMissing: there is none.
+    """
+    encryption = place.encryption
+    if encryption is None or encryption.identity_secret_ref is not None:
+        return place
+    now = policy.encryption if policy is not None else None
+    if now is None or now.identity_secret_ref is None:
+        raise SourceMissing(
+            f"Backup {backup} is encrypted, and its private key is not known: name it in "
+            "spec.encryption.identitySecretRef of its BackupPolicy, or restore from spec.from.location."
+        )
+    with_key = encryption.model_copy(update={"identity_secret_ref": now.identity_secret_ref})
+    return place.model_copy(update={"encryption": with_key})

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from apm_operator.kinds import ADOPTED, JOB_LABEL, JOB_NAME_LABEL
-from apm_operator.manifests.backup_job import CONTAINER
+from apm_operator.manifests.backup_job import CONTAINERS
 from apm_operator.reconcile.facts import tidy
 
 _SCHEDULED = "batch.kubernetes.io/cronjob-scheduled-timestamp"
@@ -20,12 +20,13 @@ class JobFacts:
     """How far a Job is.
 
     Attributes:
-        command: what it does: `backup`, `verify`, `restore`, `remove`, `prune`.
+        command: what it does: `backup`, `verify`, `restore`, `remove`, `prune`, `report`.
         owner: uid of the CronJob, Backup or Restore that it was made for.
         slot: the time that a CronJob made it for; for others that of its creation (seconds since 1970).
         adopted: whether a Backup was made for it.
         result: `Complete` or `Failed` once it has ended, else "".
         reason: of a failure, such as `DeadlineExceeded`.
+        suspended: whether it has not been let go yet.
     """
 
     uid: str
@@ -41,6 +42,7 @@ class JobFacts:
     message: str = ""
     adopted: bool = False
     deleting: bool = False
+    suspended: bool = False
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> JobFacts:
@@ -65,6 +67,7 @@ class JobFacts:
             message=end.get("message") or "",
             adopted=ADOPTED in (metadata.get("annotations") or {}),
             deleting="deletionTimestamp" in metadata,
+            suspended=bool((body.get("spec") or {}).get("suspend")),
         )
 
     def differs(self, other: JobFacts) -> bool:
@@ -83,6 +86,8 @@ class RunPod:
         ended: why its container ended, such as `OOMKilled`; "" while it has not.
         report: its termination message as it is.
         waiting: why the container does not start, such as `ImagePullBackOff`.
+        node: where it runs.
+        leaves: when it is to have ended, "" where nobody has asked it to.
     """
 
     uid: str
@@ -99,6 +104,13 @@ class RunPod:
     waiting: str = ""
     waiting_message: str = ""
     unschedulable: str = ""
+    node: str = ""
+    leaves: str = ""
+
+    @property
+    def at_work(self) -> bool:
+        """Whether its program runs."""
+        return self.phase == "Running" and not self.ended
 
     @classmethod
     def read(cls, body: Mapping[str, Any]) -> RunPod:
@@ -106,7 +118,7 @@ class RunPod:
         metadata, status = body["metadata"], body.get("status") or {}
         owners = [owner["uid"] for owner in metadata.get("ownerReferences") or () if owner.get("controller")]
         container: Mapping[str, Any] = next(
-            (c for c in status.get("containerStatuses") or () if c["name"] == CONTAINER), {}
+            (c for c in status.get("containerStatuses") or () if c["name"] in CONTAINERS), {}
         )
         state = container.get("state") or {}
         waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
@@ -127,6 +139,8 @@ class RunPod:
             report=ended.get("message") or "",
             waiting=waiting.get("reason") or "",
             waiting_message=tidy(waiting.get("message") or ""),
+            node=(body.get("spec") or {}).get("nodeName") or "",
+            leaves=metadata.get("deletionTimestamp") or "",
             unschedulable=str(scheduled.get("message", "")) if scheduled.get("reason") == "Unschedulable" else "",
         )
 

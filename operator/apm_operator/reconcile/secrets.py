@@ -16,7 +16,7 @@ from apm_operator.errors import ApiError, Forbidden, NotFound
 from apm_operator.kinds import CONFIG_MAPS, SECRETS
 from apm_operator.kube import Kube
 from apm_operator.queue import Key
-from apm_operator.reconcile.endpoints import Endpoint, of_mongodb_uri
+from apm_operator.reconcile.endpoints import Endpoint, of_mongodb_uri, of_url
 
 _ROUNDS = 10_000
 _POLLS_AT_ONCE = 4
@@ -121,7 +121,7 @@ class Secrets:
         return Findings(fingerprint, tuple(missing), tuple(incomplete), tuple(sorted(unreadable)))
 
     def endpoints(self, key: Key, use: SecretUse) -> tuple[Endpoint, ...] | None:
-        """Where a connection string of MongoDB leads to; None where there is none, or it can't be read.
+        """Where a connection string of MongoDB, or an address, leads to; None where it is none or can't be read.
 
         Nothing else of a Secret's value is told.
         """
@@ -204,6 +204,9 @@ def _endpoints(values: Mapping[str, bytes]) -> dict[str, tuple[Endpoint, ...]]:
         if value.startswith(b"mongodb") and len(value) <= _URI_LIMIT:
             with contextlib.suppress(ValueError):  # what is no such string leads nowhere
                 found[key] = of_mongodb_uri(value.decode().strip())
+        elif value.startswith((b"http://", b"https://")) and len(value) <= _URI_LIMIT:
+            with contextlib.suppress(ValueError):
+                found[key] = (of_url(value.decode().strip(), "an address in a Secret"),)
     return found
 
 

@@ -9,7 +9,7 @@ from apm_operator.api.status import LONGEST_TOKEN
 from apm_operator.conditions import Aspect, Verdict, conditions
 
 if TYPE_CHECKING:
-    from apm_operator.reconcile.cache import Entry
+    from apm_operator.reconcile.entry import Entry
     from apm_operator.reconcile.plan import Plan
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from apm_operator.reconcile.apiserver import Addresses, ApiServer
     from apm_operator.reconcile.callers import CallIndex
     from apm_operator.reconcile.certificates import Certificates
+    from apm_operator.reconcile.keda import Keda
     from apm_operator.reconcile.secrets import Secrets
     from apm_operator.reconcile.services import Services
 
@@ -38,6 +39,7 @@ class Wanted:
         uri: where MongoDB's connection string lies.
         peers: namespace and name of the agents that it asks.
         api: whether they call the API server.
+        keda: whether KEDA is to scale it.
     """
 
     endpoints: tuple[Endpoint, ...] = ()
@@ -45,13 +47,15 @@ class Wanted:
     peers: tuple[tuple[str, str], ...] = ()
     network: Network = field(default_factory=Network)
     api: bool = False
+    keda: bool = False
 
     @classmethod
     def of(cls, spec: AgentDeploymentSpec, peers: tuple[tuple[str, str], ...]) -> Wanted:
         """Read it out of a spec."""
         ref = spec.state.mongodb.uri_secret_ref if spec.state is not None else None
         uri = SecretUse(ref.name, ref.key) if ref is not None else None
-        return cls(endpoints.of_spec(spec), uri, peers, spec.network, bool(spec.permissions))
+        keda = spec.autoscaling is not None and spec.autoscaling.target_queue_depth is not None
+        return cls(endpoints.of_spec(spec), uri, peers, spec.network, bool(spec.permissions), keda)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +64,12 @@ class Outlook:
 
     Attributes:
         unknown: what the policy can't open, one sentence each that says what to do.
+        loop: names of the agents by which all of the agent's events come back to it, see `CallIndex.loop`.
     """
 
     surroundings: Surroundings = field(default_factory=Surroundings)
     unknown: tuple[str, ...] = ()
+    loop: tuple[str, ...] = ()
 
 
 class Neighbours:
@@ -78,6 +84,7 @@ class Neighbours:
         api_server: ApiServer,
         *,
         certificates: Certificates,
+        keda: Keda,
         token_review_url: str,
     ) -> None:
         self._cluster = cluster
@@ -86,6 +93,7 @@ class Neighbours:
         self._services = services
         self._api_server = api_server
         self._certificates = certificates
+        self._keda = keda
         self._token_review_url = token_review_url
 
     async def look(self, key: Key, wanted: Wanted) -> Outlook:
@@ -113,8 +121,9 @@ class Neighbours:
             api_server=api_server,
             authorities=self._certificates.trusted(key),
             token_review_url=self._token_review_url,
+            keda=wanted.keda and await self._keda.installed(),
         )
-        return Outlook(surroundings, unknown)
+        return Outlook(surroundings, unknown, tuple(other.name for other in self._calls.loop(key)))
 
     async def _look_for_api_server(self, key: Key, wanted: Wanted) -> Addresses:
         if wanted.api:

@@ -15,7 +15,8 @@ from apm_operator.reconcile import status
 if TYPE_CHECKING:
     from apm_operator.kube import Kube
     from apm_operator.queue import Key
-    from apm_operator.reconcile.cache import Cache, Entry
+    from apm_operator.reconcile.cache import Cache
+    from apm_operator.reconcile.entry import Entry
     from apm_operator.reconcile.events import Events
 
 _log = structlog.stdlib.get_logger(__name__)

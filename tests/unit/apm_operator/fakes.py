@@ -9,18 +9,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from apm_operator.errors import ApiError, Conflict, NotFound
-from apm_operator.kinds import AGENTS, FIELD_MANAGER, Resource
+from apm_operator.kinds import AGENTS, DEPLOYMENTS, FIELD_MANAGER, JOBS, SCALED_OBJECTS, Resource
 
 
 @dataclass
 class FakeKube:
-    """Keeps objects and counts calls; `fail` holds errors for the next calls of a verb and kind."""
+    """Keeps objects and counts calls; `fail` holds errors for the next calls of a verb and kind.
+
+    `applied` is what was applied, each with its field manager.
+    """
 
     objects: dict[tuple[str, str, str], dict[str, Any]] = field(default_factory=dict)
     calls: Counter[tuple[str, str]] = field(default_factory=Counter)
     fail: dict[tuple[str, str], list[ApiError]] = field(default_factory=dict)
     version: int = 100
     cert_manager: bool = False
+    keda: bool = False
+    applied: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
 
     def _called(self, verb: str, resource: Resource) -> None:
         self.calls[verb, resource.kind] += 1
@@ -50,15 +55,20 @@ class FakeKube:
         manifest: bytes,
         *,
         force: bool = True,
-        manager: str = FIELD_MANAGER,  # noqa: ARG002
+        manager: str = FIELD_MANAGER,
     ) -> dict[str, Any]:
         self._called("apply", resource)
         at = (resource.kind, namespace, name)
         if not force and at in self.objects:
             raise Conflict("conflict with another manager", status=409)
         body, before = json.loads(manifest), self.objects.get(at)
+        self.applied.append((manager, json.loads(manifest)))
         if before and body.keys() <= {"apiVersion", "kind", "metadata"}:
             body = before | {"metadata": before["metadata"] | body["metadata"]}
+        elif before and (resource is JOBS or manager != FIELD_MANAGER):
+            body = before | {"spec": before["spec"] | body["spec"]}
+        if resource is DEPLOYMENTS:
+            body["spec"].setdefault("replicas", before["spec"]["replicas"] if before else 1)
         return self._stored(at, body)
 
     async def patch_status(
@@ -97,11 +107,25 @@ class FakeKube:
             raise Conflict("newer", status=409)
         return self._stored(at, body)
 
-    async def delete(self, resource: Resource, namespace: str, name: str, uid: str) -> None:
+    async def delete(
+        self,
+        resource: Resource,
+        namespace: str,
+        name: str,
+        uid: str,
+        *,
+        children_first: bool = False,
+    ) -> None:
         self._called("delete", resource)
-        if self.objects[resource.kind, namespace, name]["metadata"]["uid"] != uid:
+        at = (resource.kind, namespace, name)
+        if at not in self.objects:
+            raise NotFound("gone", status=404)
+        if self.objects[at]["metadata"]["uid"] != uid:
             raise Conflict("another object", status=409)
-        del self.objects[resource.kind, namespace, name]
+        if children_first or self.objects[at]["metadata"].get("finalizers"):
+            self.objects[at]["metadata"]["deletionTimestamp"] = "2026-05-01T13:00:00Z"
+            return
+        del self.objects[at]
 
     async def get(self, resource: Resource, namespace: str, name: str) -> dict[str, Any]:
         self._called("get", resource)
@@ -124,7 +148,7 @@ class FakeKube:
 
     async def served(self, resource: Resource) -> bool:
         self._called("discover", resource)
-        return self.cert_manager
+        return self.keda if resource is SCALED_OBJECTS else self.cert_manager
 
     def kinds(self) -> Counter[str]:
         """How many objects of each kind there are, apart from agents."""

@@ -2,7 +2,7 @@ from dataclasses import replace
 
 import pytest
 
-from apm_operator.conditions import Aspect, Verdict, conditions, new_troubles, reason, truth
+from apm_operator.conditions import Aspect, Verdict, conditions, news, reason, truth
 
 BEFORE = [
     {"type": "Ready", "status": "Unknown", "lastTransitionTime": "then", "reason": "Progressing"},
@@ -70,8 +70,17 @@ def test_an_aspect_that_was_not_looked_at_stays_as_it_was():
 
 def test_a_trouble_is_told_once():
     before = conditions(Verdict("True", "Ready", ""), (ASPECT,), generation=3, now="then")
-    assert new_troubles((ASPECT,), ()) == [ASPECT]
-    assert new_troubles((ASPECT,), before) == []
-    assert new_troubles((replace(ASPECT, truth="True"),), ()) == []
+    assert news((ASPECT,), ()) == [ASPECT]
+    assert news((ASPECT,), before) == []
+    assert news((replace(ASPECT, truth="True"),), ()) == []
     other = replace(ASPECT, message="add that")
-    assert new_troubles((other,), before) == [other]
+    assert news((other,), before) == [other]
+
+
+def test_an_anomaly_is_told_when_it_comes_and_when_it_goes():
+    comes, goes = Aspect("Anomalous", "True", "Anomaly", "4 times"), Aspect("Anomalous", "False", "AsUsual", "as usual")
+    before = conditions(Verdict("True", "Ready", ""), (comes,), generation=3, now="then")
+    assert news((comes,), ()) == [comes]
+    assert news((comes,), before) == []
+    assert news((goes,), before) == [goes]
+    assert news((goes,), ()) == []

@@ -1,4 +1,7 @@
 import asyncio
+import os
+import subprocess
+import sys
 
 import pytest
 from structlog.testing import capture_logs
@@ -23,3 +26,11 @@ async def test_what_ends_the_process_is_told_before_its_other_parts_have_come_do
 
     with capture_logs() as logs, pytest.raises(ExceptionGroup):
         await both()
+
+
+def test_the_operator_does_without_the_synchronous_client():
+    """It would take a tenth of its memory."""
+    asked = "import sys, apm_operator.process; print({'requests', 'oauthlib', 'websocket'} & sys.modules.keys())"
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    told = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True, env=env)
+    assert told.stdout == "set()\n"

@@ -30,3 +30,10 @@ def test_namespaces_are_a_set_separated_by_commas():
 def test_a_wrong_value_says_what_it_may_be(name: str, value: str, told: str):
     with pytest.raises(SettingsError, match=f"{name}=.*{told}"):
         settings.read({name: value})
+
+
+def test_prometheus_is_an_address():
+    assert settings.read({}).prometheus.url == ""
+    assert settings.read({"APM_PROMETHEUS_URL": "https://p:9090"}).prometheus.url == "https://p:9090"
+    with pytest.raises(SettingsError, match="APM_PROMETHEUS_URL"):
+        settings.read({"APM_PROMETHEUS_URL": "prometheus:9090"})

@@ -25,6 +25,8 @@ from apm_operator.tokenreview import TokenReviewServer
 from unit.apm_operator.fakes import FakeKube
 
 NOW = time.time()
+# Certificates are real ones here, read by a real clock, and the module may be read an hour before it runs.
+DAY = 24 * 3600
 HOST = "apm-operator.home.svc"
 CLAIMS = base64.urlsafe_b64encode(json.dumps({"exp": 1_900_000_000}).encode()).decode().rstrip("=")
 TOKEN = f"x.{CLAIMS}.y"
@@ -47,7 +49,7 @@ class Reviews(FakeKube):
 
 @pytest.fixture(scope="module")
 def authority() -> Pair:
-    return certificates.authority(NOW, 3600)
+    return certificates.authority(NOW, DAY)
 
 
 @pytest.fixture
@@ -62,7 +64,7 @@ def issue(kube: Reviews, authority: Pair, **signers: Pair | bytes) -> None:
     known = Signers(lambda: NOW)
     for namespace, pair in signers.items():
         known.note(f"{namespace}/one", readable((pair if isinstance(pair, bytes) else pair.certificate).decode()))
-    pair = certificates.sign(authority, Subject(OPERATOR_URI, (HOST,)), NOW, 600)
+    pair = certificates.sign(authority, Subject(OPERATOR_URI, (HOST,)), NOW, DAY)
     kube.version += 1
     kube.objects["Secret", "home", "apm-operator-tls"] = {
         "kind": "Secret",
@@ -85,7 +87,7 @@ async def server(kube: Any) -> AsyncIterator[TokenReviewServer]:
 def client(folder: Path, authority: Pair, uri: str, by: Pair | None = None) -> ssl.SSLContext:
     context = ssl.create_default_context(cadata=authority.certificate.decode())
     if uri:
-        pair = certificates.sign(by or authority, Subject(uri), NOW, 600)
+        pair = certificates.sign(by or authority, Subject(uri), NOW, DAY)
         file = folder / "pair.pem"
         file.write_bytes(pair.certificate + pair.key)
         context.load_cert_chain(file)
@@ -138,7 +140,7 @@ async def test_only_agents_may_ask(server, authority, tmp_path, uri):
 
 @pytest.mark.parametrize("foreign", [True, False], ids=["of another authority", "without"])
 async def test_nobody_connects_without_a_certificate(server, authority, tmp_path, foreign):
-    other = certificates.authority(NOW, 3600)
+    other = certificates.authority(NOW, DAY)
     context = client(tmp_path, authority, AGENT if foreign else "", by=other)
     with pytest.raises(aiohttp.ClientError):
         await ask(server, context, QUESTION)
@@ -217,7 +219,7 @@ async def test_a_kubernetes_that_does_not_answer_is_no_answer(server, kube, auth
 
 
 async def test_a_renewed_certificate_and_another_authority_are_taken_up(server, kube, authority, tmp_path):
-    other = certificates.authority(NOW, 3600)
+    other = certificates.authority(NOW, DAY)
     issue(kube, other)
     await server._look()
     assert (await ask(server, client(tmp_path, other, AGENT), QUESTION))[0] == 200
@@ -235,7 +237,7 @@ async def test_before_there_is_a_certificate_nobody_connects(kube, authority, tm
 
 async def test_an_authority_counts_for_the_agents_that_it_signs_for(server, kube, authority, tmp_path):
     """Who holds that of one namespace passes for no agent of another, nor for those whom the operator signs for."""
-    house, yard = (certificates.authority(NOW, 3600) for _ in range(2))
+    house, yard = (certificates.authority(NOW, DAY) for _ in range(2))
     issue(kube, authority, shop=house, yard=yard)
     await server._look()
 
@@ -256,7 +258,7 @@ async def test_an_authority_counts_for_the_agents_that_it_signs_for(server, kube
 
 
 async def test_an_authority_that_looks_like_another_does_not_spoil_its_proof(server, kube, authority, tmp_path):
-    house = certificates.authority(NOW, 3600)
+    house = certificates.authority(NOW, DAY)
     issue(kube, authority, a=alike(authority), b=alike(house), shop=house, z=alike(house), zz=alike(authority))
     await server._look()
     for by in (authority, house):
@@ -282,7 +284,7 @@ def alike(pair: Pair) -> bytes:
 
 async def test_who_is_refused_often_may_come_back(server, kube, authority, tmp_path):
     """As an agent does whose issuer is not known yet."""
-    house = certificates.authority(NOW, 3600)
+    house = certificates.authority(NOW, DAY)
     context = client(tmp_path, authority, AGENT, by=house)
     gc.disable()
     try:

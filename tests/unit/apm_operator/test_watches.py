@@ -3,6 +3,10 @@ from collections.abc import AsyncIterator, Mapping
 from types import SimpleNamespace
 from typing import Any
 
+import aiohttp
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
 from apm_operator.echoes import Echoes
 from apm_operator.kinds import AGENTS, PODS
 from apm_operator.watches import Events, WatchMonitor
@@ -54,6 +58,26 @@ async def test_an_event_that_can_not_be_read_does_not_end_the_watch():
     events = Events(content, lambda: None, Echoes(), observe)
     assert [chunk async for chunk in events.iter_chunked(1)] == []
     assert observed == ["1"]
+
+
+async def test_what_is_listed_is_taken_out_of_the_answer():
+    """kopf would keep all of it, in a task for each object."""
+    bare = {"kind": "PodList", "apiVersion": "v1", "metadata": {"resourceVersion": "7"}}
+    listed = bare | {"items": [{"a": 1}, {"a": 2}]}
+
+    async def answer(_: web.Request) -> web.Response:
+        return web.json_response(listed)
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", answer)
+    observed: list[Mapping[str, Any]] = []
+    kind = WatchMonitor([(PODS, "shop")]).response_class(Echoes(), observed.append)
+    async with TestServer(app) as server, aiohttp.ClientSession(response_class=kind) as session:
+        async with session.get(server.make_url("/api/v1/namespaces/shop/pods")) as response:
+            assert await response.json() == bare
+        async with session.get(server.make_url("/api/v1/pods")) as response:
+            assert await response.json() == listed
+    assert observed == [{"type": "ADDED", "object": {"a": each, "kind": "Pod"}} for each in (1, 2)]
 
 
 def line(kind: str, version: str) -> bytes:

@@ -34,13 +34,16 @@ class Vault:
         self.home = home
         self.at(now)
         self.woken: list[Key] = []
-        uri = base64.b64encode(b"mongodb://u:geheim@10.1.2.3:27017/").decode()
-        self.kube.objects["Secret", "shop", "apm-mongodb"] = {
-            "kind": "Secret",
-            "metadata": {"name": "apm-mongodb", "namespace": "shop", "uid": "s", "resourceVersion": "1"},
-            "data": {"uri": uri},
-        }
+        self.secret("apm-mongodb", uri="mongodb://u:geheim@10.1.2.3:27017/")
         self.restart()
+
+    def secret(self, name: str, **values: str) -> None:
+        """Somebody makes a Secret."""
+        self.kube.objects["Secret", "shop", name] = {
+            "kind": "Secret",
+            "metadata": {"name": name, "namespace": "shop", "uid": "s", "resourceVersion": "1"},
+            "data": {key: base64.b64encode(value.encode()).decode() for key, value in values.items()},
+        }
 
     def at(self, now: str) -> None:
         """Another time."""
@@ -91,7 +94,7 @@ class Vault:
     def job(self, name: str, result: str = "", **metadata: Any) -> None:
         """Kubernetes makes or changes a Job of the CronJob."""
         self.kube.version += 1
-        cron = self.kube.objects["CronJob", "shop", "nightly"]["metadata"]["uid"]
+        cron = self.get("CronJob").get("metadata", {}).get("uid")
         before = self.kube.objects.get(("Job", "shop", name), {"metadata": {}})["metadata"]
         body = {
             "apiVersion": "batch/v1",
@@ -115,9 +118,13 @@ class Vault:
 
     def reported(self, job: str, report: dict[str, Any] | None) -> None:
         """A Job's pod ends."""
+        ended = {"exitCode": 0, "reason": "Completed", "message": json.dumps(report)}
+        self._pod(job, {"containerStatuses": [{"name": "backup", "state": {"terminated": ended}}]})
+        self.job(job, "Complete" if report and report["result"] == "Succeeded" else "Failed")
+
+    def _pod(self, job: str, status: dict[str, Any]) -> None:
         self.kube.version += 1
         owner = self.kube.objects["Job", "shop", job]["metadata"]
-        ended = {"exitCode": 0, "reason": "Completed", "message": json.dumps(report)}
         body = {
             "kind": "Pod",
             "metadata": {
@@ -128,11 +135,27 @@ class Vault:
                 "labels": owner["labels"] | {"batch.kubernetes.io/job-name": job},
                 "ownerReferences": [{"kind": "Job", "name": job, "uid": owner["uid"], "controller": True}],
             },
-            "status": {"containerStatuses": [{"name": "backup", "state": {"terminated": ended}}]},
+            "status": status,
         }
         self.kube.objects["Pod", "shop", f"{job}-x"] = body
         self.cache.observe(json.loads(json.dumps(body)), deleted=False)
-        self.job(job, "Complete" if report and report["result"] == "Succeeded" else "Failed")
+
+    def runs(self, job: str) -> None:
+        """A Job's pod starts."""
+        self._pod(job, {"phase": "Running"})
+
+    def node_lost(self, job: str) -> None:
+        """A Job's pod is to end, and nobody says that it has."""
+        pod = self.kube.objects["Pod", "shop", f"{job}-x"]
+        pod["metadata"]["deletionTimestamp"] = self.now.isoformat()
+        pod["spec"] = {"nodeName": "node-1"}
+        self.cache.observe(json.loads(json.dumps(pod)), deleted=False)
+
+    def leave(self, kind: str, name: str) -> None:
+        """The user deletes it, and a finalizer keeps it."""
+        found = self.get(kind, name)["metadata"]
+        keep = {each: found[each] for each in ("finalizers", "uid") if each in found}
+        self.write(kind, name, self.get(kind, name)["spec"], deletionTimestamp="2026-05-01T13:00:00Z", **keep)
 
     def delete(self, kind: str, name: str) -> None:
         """An object goes, and the watch tells."""

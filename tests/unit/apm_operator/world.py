@@ -16,6 +16,7 @@ from apm_operator.reconcile.certificates import Certificates
 from apm_operator.reconcile.certmanager import CertManager
 from apm_operator.reconcile.events import Events
 from apm_operator.reconcile.facts import PodFacts
+from apm_operator.reconcile.keda import Keda
 from apm_operator.reconcile.outcome import Outcome
 from apm_operator.reconcile.prober import Proof
 from apm_operator.reconcile.secrets import Secrets
@@ -61,6 +62,7 @@ class World:
         certificates = Certificates(
             kube, self.issuer, CertManager(kube, self.clock), "kubectl -n NAMESPACE grant", self.clock
         )
+        keda = Keda(kube, self.clock)
         self.reconciler = Reconciler(
             kube=kube,
             cache=self.cache,
@@ -72,10 +74,12 @@ class World:
                 self.services,
                 self.api_server,
                 certificates=certificates,
+                keda=keda,
                 token_review_url="https://apm-operator.home.svc:8443/tokenreviews",  # noqa: S106
             ),
             certificates=certificates,
             events=Events(kube, "test"),
+            keda=keda,
             prober=SilentProber(),
             images=IMAGES,
         )

@@ -48,7 +48,8 @@ async def test_a_new_agent_has_its_certificate_before_its_pods_and_by_one_call(w
     assert world.kube.calls["get", "Secret"] == 1  # the authority's
     subject = leaf(world).subject
     assert subject.uri == "spiffe://apm.valeo-neuroerp.com/ns/shop/agent/one"
-    assert subject.hosts == ("one", "one.shop", "one.shop.svc", "one.shop.svc.cluster.local")
+    names = ("one", "one.shop", "one.shop.svc", "one.shop.svc.cluster.local")
+    assert subject.hosts == (*names, "metrics.apm.valeo-neuroerp.com")
     body = world.kube.objects[SECRET]
     assert body["type"] == "kubernetes.io/tls"
     assert body["metadata"]["ownerReferences"][0]["uid"] == "uid-one"
@@ -83,7 +84,7 @@ async def test_it_is_renewed_at_two_thirds_of_its_life_and_no_pod_is_touched(wor
     assert leaf(world).ends == int(world.now + 3 * HOUR)
     assert json.dumps(world.kube.objects["Deployment", "shop", "one"]) == deployment
     name = "apm_agent_certificate_expiry_timestamp_seconds"
-    labels = {"namespace": "shop", "name": "one"}
+    labels = {"namespace": "shop", "agent": "one"}
     assert metrics.REGISTRY.get_sample_value(name, labels) == leaf(world).ends
 
 

@@ -136,3 +136,17 @@ async def test_the_api_server_is_found_without_being_told(world: World):
     world.kube.calls.clear()
     assert (await world.reconcile()).result == "unchanged"
     assert world.kube.calls == {}
+
+
+async def test_a_circle_of_sinks_is_told_once_to_each_agent_of_it(world: World):
+    world.write(events={"sinks": [{"name": "on", "agent": "two"}]})
+    await world.reconcile()
+    assert "EventsLoop" not in world.events()
+    back = {"sinks": [{"name": "back", "agent": "one"}]}
+    assert KEY in world.cache.observe(body("two", version="900", events=back), deleted=False)
+    await world.reconcile()
+    await world.reconcile()
+    assert world.events().count("EventsLoop") == 1
+    (rule,) = world.policy["ingress"]
+    assert [peer["podSelector"]["matchExpressions"][0]["values"] for peer in rule["from"]] == [["two"]]
+    assert {8080, 8443} & ports(world, "egress")

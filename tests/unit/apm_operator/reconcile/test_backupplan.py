@@ -19,8 +19,10 @@ from apm_operator.queue import Key
 from apm_operator.reconcile.backupplan import Around, Looks, PolicyPlan, PolicyPlans
 from apm_operator.reconcile.cache import Cache
 from apm_operator.reconcile.plan import Images
+from apm_operator.reconcile.removalplan import Files, RemovalPlans, job_name
 from apm_operator.reconcile.restoreplan import RestorePlan, RestorePlans
 
+REMOVAL = "nightly-1-remove-fb7459d471"
 GOLDEN = Path(__file__).parent / "golden"
 IMAGES = Images("registry.example/apm-backup:1", "IfNotPresent")
 MONGODB = {"uriSecretRef": {"name": "mongodb", "key": "uri"}}
@@ -123,7 +125,16 @@ def bodies(made: PolicyPlan) -> list[dict[str, Any]]:
     found = [json.loads(each.body) for each in made.manifests]
     found += [dict(made.claim)] if made.claim is not None else []
     found.append(made.job("by-hand", Key("shop", "by-hand", "Backup"), "uid-of-by-hand"))
-    return [*found, made.remove_job("nightly-remove", ("nightly-1",))]
+    return [*found, *removal(made)]
+
+
+def removal(made: PolicyPlan) -> list[dict[str, Any]]:
+    """What removes one of its Backups."""
+    cache, key = filled("BackupPolicy", "nightly", made.spec.model_dump(mode="json", by_alias=True, exclude_none=True))
+    files = Files.of(key, cache.get(key), PolicyPlans.place(key, cache.get(key)), names=("nightly-1",))
+    plans = RemovalPlans(LOOKS, ClusterNetwork(), IMAGES)
+    found = asyncio.run(plans.look(Key("shop", "nightly-1", "Backup"), "uid-of-nightly-1", files))
+    return [found.job, *(json.loads(each.body) for each in found.children("uid-of-the-job"))]
 
 
 def jobs(items: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
@@ -180,7 +191,7 @@ def files(value: Any, name: str = "") -> list[str]:
 
 def test_a_volume_is_mounted_where_the_job_looks_for_its_folder():
     every = jobs(bodies(plan(POLICIES["backup-volume"])))
-    assert set(every) == {"nightly", "by-hand", "nightly-remove"}
+    assert set(every) == {"nightly", "by-hand", REMOVAL}
     for job in every.values():
         pod = job["template"]["spec"]
         mount = next(each for each in pod["containers"][0]["volumeMounts"] if each["name"] == "backups")
@@ -224,6 +235,13 @@ def test_names_of_cron_jobs_fit(name: str):
     names = {each.name for each in made.manifests if each.resource.kind == "CronJob"}
     assert len(names) == 2
     assert all(len(each) <= 52 for each in names)
+
+
+def test_names_of_removals_fit_and_are_like_no_others():
+    backup, policy = (Key("shop", "n" * 63, kind) for kind in ("Backup", "BackupPolicy"))
+    names = {job_name(backup, "uid-1"), job_name(backup, "uid-2"), job_name(policy, "uid-3")}
+    assert len(names) == 3
+    assert all(len(name) <= 63 for name in names)
 
 
 def test_the_jobs_may_touch_their_leases_alone():

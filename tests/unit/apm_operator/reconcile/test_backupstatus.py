@@ -8,7 +8,7 @@ from apm_operator.backup import report as told
 from apm_operator.backup.report import BackupFacts, Progress, Report, StoreFacts
 from apm_operator.reconcile import backupstatus, policystatus
 from apm_operator.reconcile.ending import Ending
-from apm_operator.reconcile.policystatus import Runs
+from apm_operator.reconcile.policystatus import Runs, ToldBackup
 from apm_operator.reconcile.runs import JobFacts, RunPod
 
 NOW = datetime(2026, 5, 1, 2, 10, tzinfo=UTC)
@@ -99,7 +99,8 @@ def test_a_later_test_changes_the_verdict_and_nothing_else():
 def runs(backups: dict[str, dict[str, Any]], store: StoreFacts | None = None) -> Runs:
     report = Report(result="Succeeded", reason="Completed", message="", store=store)
     pod = RunPod("x", "1", "one", "j", "1", ended="Completed", report=report.to_json())
-    return Runs.of(backups, {"one": JOB} if store else {}, [pod])
+    told = {name: ToldBackup(f"uid-{name}", status) for name, status in backups.items()}
+    return Runs.of(told, {"one": JOB} if store else {}, [pod])
 
 
 def test_a_policy_tells_of_its_newest_backup():
@@ -114,6 +115,7 @@ def test_a_policy_tells_of_its_newest_backup():
         "documents": 7,
         "duration": 300.0,
         "failures": {"OutOfMemory": 1},
+        "countedFailures": ["uid-nightly-backup-2"],
     }
     assert policystatus.verified({}, both).reason == "BackupFailed"
     assert policystatus.verified({}, runs({"nightly-backup-1": good})).truth == "True"
@@ -123,7 +125,7 @@ def test_a_policy_tells_of_its_newest_backup():
 def test_what_was_told_of_a_backup_stays_when_its_resource_is_deleted():
     before = {"lastSuccessTime": "2026-06-01T02:05:00Z", "lastVerifiedTime": "2026-06-01T02:06:00Z"}
     status = policystatus.facts(before, runs({"nightly-backup-1": done(ending(test={}))}))
-    assert status == {"lastVerifiedTime": "2026-06-01T02:06:00Z", "failures": {}}
+    assert status == {"lastVerifiedTime": "2026-06-01T02:06:00Z", "failures": {}, "countedFailures": []}
 
 
 def test_what_lies_in_the_storage_is_told_by_the_newest_job():
@@ -137,10 +139,13 @@ def test_what_lies_in_the_storage_is_told_by_the_newest_job():
 def test_backups_go_as_resources_when_their_files_are_gone_and_not_before():
     good, bad = done(ending(test={})), done(Ending(False, "OutOfMemory", "Killed."))
     found, later = runs({"good": good, "bad": bad}), NOW.replace(month=7)
-    assert policystatus.pruned(found, {"store": {"oldest": "2026-05-01T02:00:00Z"}}, 30, NOW) == frozenset()
-    assert policystatus.pruned(found, {"store": {"oldest": "2026-05-01T02:00:00Z"}}, 30, later) == {"bad"}
-    assert policystatus.pruned(found, {"store": {"oldest": "2026-06-01T02:00:00Z"}}, 30, later) == {"bad", "good"}
-    assert policystatus.pruned(found, {}, 30, later) == {"bad"}
+    counted = {"countedFailures": ["uid-bad"]}
+    before, after = ({"store": {"oldest": f"2026-0{month}-01T02:00:00Z"}} | counted for month in (5, 6))
+    assert policystatus.pruned(found, before, 30, NOW) == frozenset()
+    assert policystatus.pruned(found, before, 30, later) == {"bad"}
+    assert policystatus.pruned(found, after, 30, later) == {"bad", "good"}
+    assert policystatus.pruned(found, counted, 30, later) == {"bad"}
+    assert policystatus.pruned(found, {}, 30, later) == frozenset(), "it has to be counted first"
 
 
 def test_a_status_is_json():

@@ -41,11 +41,44 @@ def test_a_workflow_its_sub_workflows_and_egress_name_agents():
         "text",
         {"workflow": [], "workflows": {}, "network": 3},
         {"workflow": {"nodes": [None, 1, {"uses": "agent"}, {"uses": "agent", "with": {"ref": 7}}]}},
+        {"events": {"sinks": [None, "desk", {"agent": 7}, {"agent": ["desk"]}]}},
+        {"events": {"sinks": {"agent": "desk"}}},
         {"workflow": {"nodes": [{"uses": "model", "with": {"ref": "desk"}}]}, "network": {"egressTo": ["desk"]}},
     ],
 )
 def test_a_spec_that_is_wrong_names_nobody(spec: object):
     assert links("shop", spec) == Links()
+
+
+def test_a_sink_is_let_in_by_the_agent_that_it_pushes_to():
+    calls = CallIndex()
+    spec = {"events": {"sinks": [{"name": "bar", "agent": "bar"}, {"name": "out", "url": "https://hooks.example"}]}}
+    assert links("shop", spec) == Links(frozenset({BAR}), frozenset({BAR}), floods=frozenset({BAR}))
+    assert calls.put(DESK, links("shop", spec)) == {BAR}
+    assert calls.callers(BAR) == (DESK,)
+    assert calls.put(DESK, links("shop", {"events": {"sinks": []}})) == {BAR}
+    assert calls.callers(BAR) == ()
+
+
+def pushing(*names: str, **sink: str) -> dict[str, Any]:
+    """Sinks to these agents."""
+    return {"events": {"sinks": [{"name": f"to-{name}", "agent": name, **sink} for name in names]}}
+
+
+def test_events_that_go_round_in_a_circle_are_seen_from_every_agent_of_it():
+    calls, till = CallIndex(), Key("shop", "till")
+    calls.put(DESK, links("shop", pushing("bar", "store")))
+    calls.put(BAR, links("shop", pushing("till")))
+    assert calls.loop(DESK) == ()
+    assert calls.put(till, links("shop", pushing("desk"))) == {DESK}, "that one is looked at again"
+    assert calls.loop(DESK) == (DESK, BAR, till, DESK)
+    assert calls.loop(till) == (till, DESK, BAR, till)
+    assert calls.loop(Key("shop", "store")) == ()
+    calls.put(till, links("shop", pushing("desk", type="order.*")))
+    assert calls.loop(DESK) == ()
+    calls.put(till, links("shop", pushing("till", type="*")))
+    assert calls.loop(till) == (till, till)
+    assert calls.loop(DESK) == ()
 
 
 def test_to_be_named_in_egress_alone_lets_nobody_in():

@@ -70,7 +70,7 @@ async def test_what_was_changed_by_hand_is_put_right(kube):
     await at(kube, 0).look(KEY, "uid-one", WANTED, HOUSE, None)
     kube.objects[AT]["spec"]["dnsNames"] = ["elsewhere"]
     await at(kube, 0).look(KEY, "uid-one", WANTED, HOUSE, None)
-    assert kube.objects[AT]["spec"]["dnsNames"] == list(WANTED.subject.hosts)
+    assert kube.objects[AT]["spec"]["dnsNames"] == list(certificate.service_hosts(KEY.name, KEY.namespace))
 
 
 async def test_what_it_says_is_told_when_it_takes_long(kube):

@@ -13,6 +13,8 @@ JOB = JobFacts(uid="j", version="1", command="backup", owner="c", slot=0.0)
 DONE = dataclasses.replace(JOB, result="Complete")
 BROKEN = dataclasses.replace(JOB, result="Failed", reason="BackoffLimitExceeded", message="Job has reached the limit")
 GOOD = {"result": "Succeeded", "reason": "Completed", "message": "Stored and verified."}
+LATE = dataclasses.replace(BROKEN, reason="DeadlineExceeded")
+STOPPED = {"result": "Failed", "reason": "Stopped", "message": "The pod is to end."}
 BAD = {"result": "Failed", "reason": "StorageFull", "message": "No space is left: mongodb://u:geheim@db/ was read."}
 
 
@@ -68,7 +70,10 @@ def test_a_report_outlives_the_job():
         (BROKEN, [pod(reason="NodeLost", message="gone")], "PodLost"),
         (BROKEN, [pod("Traceback", ended="Error", exit_code=1)], "Crashed"),
         (BROKEN, [pod(waiting="ImagePullBackOff")], "ImagePullFailed"),
-        (dataclasses.replace(BROKEN, reason="DeadlineExceeded"), [], "DeadlineExceeded"),
+        (LATE, [], "DeadlineExceeded"),
+        (LATE, [pod(STOPPED)], "DeadlineExceeded"),
+        # Another try came to its end, and only what this one told is lost.
+        (DONE, [pod(BAD)], "ReportMissing"),
     ],
 )
 def test_without_a_report_it_has_failed(job, pods, reason):

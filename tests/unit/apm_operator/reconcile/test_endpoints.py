@@ -5,6 +5,7 @@ import pytest
 from apm_operator.api.agentdeployment import AgentDeployment
 from apm_operator.reconcile import endpoints
 from apm_operator.reconcile.endpoints import Endpoint, ServiceName, of_mongodb_uri
+from apm_operator.reconcile.plan import peers
 from unit.apm_operator.agents import WORKFLOW, body
 
 
@@ -20,17 +21,72 @@ def test_models_tools_of_all_workflows_and_identity_providers():
                 model | {"name": "near", "baseURL": "http://[fd00::7]:8000/v1"},
             ],
             workflow=WORKFLOW | {"tools": [tool("crm", "http://crm:8080/{id}?q={q}")]},
+            mcpServers=[{"name": "tickets", "url": "http://tickets.shop.svc:8000/mcp"}],
+            redis={"host": "Valkey.redis.svc", "port": 6380},
+            tracing={"endpoint": "http://otel-collector.monitoring.svc:4318"},
+            runs={"webhooks": {"origins": ["https://hooks.example"]}},
             auth={"jwt": [{"issuer": "us", "jwksURL": "http://idp.id.svc/keys", "audiences": ["apm"]}]},
             workflows=[{"name": "sub", **WORKFLOW, "tools": [tool("odd", "http://odd:http/")]}],
         )
     ).spec
     assert endpoints.of_spec(spec) == (
+        Endpoint("Valkey.redis.svc", 6380, "Redis"),
         Endpoint("crm", 8080, "tool crm"),
         Endpoint("fd00::7", 8000, "model near"),
+        Endpoint("hooks.example", 443, "webhooks"),
         Endpoint("idp.id.svc", 80, "keys of us"),
         Endpoint("llm.example", 443, "model default"),
         Endpoint("odd", 0, "tool odd"),
+        Endpoint("otel-collector.monitoring.svc", 4318, "traces"),
+        Endpoint("tickets.shop.svc", 8000, "MCP server tickets"),
     )
+
+
+def test_integrations_of_the_spec_and_of_its_environment():
+    spec = AgentDeployment.parse(
+        body(
+            integrations={"crm": {"baseURL": "https://crm.example/v1"}, "communications": {"timeout": "5s"}},
+            env=[
+                {"name": "COMMUNICATIONS_API_URL", "value": "http://messages.shop.svc:8000/api"},
+                {"name": "CRM_API_URL", "value": "http://passed-over"},
+                {"name": "INTEGRATION_API_URL", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}},
+                {"name": "KNOWLEDGE_BASE_API_URL", "value": "no address"},
+            ],
+            workflow=WORKFLOW | {"tools": [{"name": "t", "integration": {"name": "crm", "operation": "create_note"}}]},
+        )
+    ).spec
+    assert endpoints.of_spec(spec) == (
+        Endpoint("crm.example", 443, "integration crm"),
+        Endpoint("messages.shop.svc", 8000, "integration communications"),
+    )
+
+
+def test_agents_outside_of_all_workflows():
+    def asks(name: str, **params: object) -> dict[str, object]:
+        return {"name": name, "uses": "agent", "with": params}
+
+    flow = {"start": "near", "nodes": [asks("near", ref="other"), asks("far", url="https://agents.example/weather")]}
+    sub = {"name": "sub", "start": "odd", "nodes": [asks("odd", url="http://partner.team.svc:9000")]}
+    spec = AgentDeployment.parse(body(workflow=flow, workflows=[sub])).spec
+    assert endpoints.of_spec(spec) == (
+        Endpoint("agents.example", 443, "agent of node far"),
+        Endpoint("partner.team.svc", 9000, "agent of node odd"),
+    )
+    assert peers(spec) == ["other"]
+
+
+def test_sinks_are_opened_where_they_are_outside():
+    sinks = [
+        {"name": "hooks", "url": "https://hooks.example/events"},
+        {"name": "broker", "url": "http://broker.knative.svc/shop"},
+        {"name": "bar", "agent": "bar"},
+    ]
+    spec = AgentDeployment.parse(body(events={"sinks": sinks})).spec
+    assert endpoints.of_spec(spec) == (
+        Endpoint("broker.knative.svc", 80, "sink broker"),
+        Endpoint("hooks.example", 443, "sink hooks"),
+    )
+    assert peers(spec) == ["bar"]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import yaml
 from agent_runtime.spec.agent import RuntimeConfig
 from apm_operator.api.agentdeployment import AgentDeployment
 from apm_operator.manifests.agent import Surroundings
-from apm_operator.reconcile.plan import config, mounted_secrets, secret_uses
+from apm_operator.reconcile.plan import config, mounted_secrets, secret_uses, wanted
 from apm_operator.reconcile.secrets import SecretUse
 from apm_operator.reconcile.surroundings import Outlook
 from unit.apm_operator.agents import NOWHERE, SCRIPTED, WORKFLOW, body, plan
@@ -34,6 +34,10 @@ CASES: dict[str, dict[str, Any]] = {
                 "apiKeySecretRef": {"name": "llm", "key": "api-key"},
             }
         ],
+        "integrations": {
+            "crm": {"baseURL": "http://crm.shop.svc:8000/v1", "apiKeySecretRef": {"name": "llm", "key": "api-key"}},
+            "knowledgeBase": {"editors": ["loader"]},
+        },
         "state": MONGODB,
         "env": [
             {"name": "COLOUR", "value": "blue"},
@@ -134,6 +138,23 @@ def test_peers_are_the_agents_that_the_workflow_asks():
     }
 
 
+def test_agents_that_get_events_are_peers_and_what_sinks_prove_themselves_with_is_mounted():
+    hooks = {
+        "name": "hooks",
+        "url": "https://hooks.example",
+        "bearerTokenSecretRef": {"name": "hooks", "key": "token"},
+        "apiKeySecretRef": {"name": "hooks", "key": "api-key"},
+        "signingKeySecretRef": {"name": "hooks", "key": "signing"},
+    }
+    spec = AgentDeployment.parse(body(events={"sinks": [{"name": "bar", "agent": "bar"}, hooks]})).spec
+    read = RuntimeConfig.model_validate_json(config(spec, "one", "shop", Surroundings()))
+    assert read.peers == {"bar": "https://bar.shop.svc:8443"}
+    assert secret_uses(spec, mounted_secrets(spec)) == {
+        SecretUse("hooks", key) for key in ("token", "api-key", "signing")
+    }
+    assert wanted(spec, "shop").peers == (("shop", "bar"),)
+
+
 def test_an_agent_that_is_refused_its_permissions_has_neither_role_nor_token():
     asked = CASES["full"] | {
         "permissions": [
@@ -158,13 +179,15 @@ def test_every_secret_that_decides_what_pods_do_is_known():
             "apiKeySecretRef": {"name": "crm", "key": "api-key"},
         },
     }
-    spec = CASES["full"] | {"workflow": WORKFLOW | {"tools": [tool]}}
+    integrations = {"crm": {"baseURL": "http://crm/v1", "apiKeySecretRef": {"name": "services", "key": "api-key"}}}
+    spec = CASES["full"] | {"workflow": WORKFLOW | {"tools": [tool]}, "integrations": integrations}
     read = AgentDeployment.parse(body(**spec)).spec
     assert secret_uses(read, mounted_secrets(read)) == {
         SecretUse("llm", "api-key"),
         SecretUse("apm-mongodb", "uri"),
         SecretUse("crm", "token"),
         SecretUse("crm", "api-key"),
+        SecretUse("services", "api-key"),
         SecretUse("own", "password"),
         SecretUse("many", ""),
     }

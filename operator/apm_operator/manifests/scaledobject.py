@@ -1,0 +1,102 @@
+"""What KEDA is told: the agent's queue in MongoDB is its load."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from agent_runtime.spec.scalars import seconds
+from apm_operator.kinds import DEPLOYMENTS, SCALED_OBJECTS, TRIGGER_AUTHENTICATIONS
+from apm_operator.manifests.horizontalpodautoscaler import behavior
+
+if TYPE_CHECKING:
+    from agent_runtime.spec.state import MongoDBSpec
+    from apm_operator.manifests.agent import Agent
+
+_POLL_SECONDS = 5
+_NEVER_TWO = 1_000_000
+"""A cron that is due wants one pod; the run that it begins counts as a run."""
+_DUE = {"$lte": ["$due", "$$NOW"]}
+
+
+def authentication(agent: Agent) -> dict[str, Any] | None:
+    """Where KEDA finds the connection string: in the Secret that the agent's pods have it from."""
+    mongodb = _mongodb(agent)
+    if mongodb is None:
+        return None
+    ref = mongodb.uri_secret_ref
+    target = {"parameter": "connectionString", "name": ref.name, "key": ref.key}
+    return agent.manifest(TRIGGER_AUTHENTICATIONS, agent.name, spec={"secretTargetRef": [target]})
+
+
+def build(agent: Agent) -> dict[str, Any] | None:
+    """What sets the number of pods, none included, where the cluster has KEDA and the spec a target for the queue."""
+    wanted, mongodb = agent.spec.autoscaling, _mongodb(agent)
+    if wanted is None or mongodb is None:
+        return None
+    depth = wanted.target_queue_depth or 1
+    queues = (("runs", _runs(agent), depth), ("events", _events(agent), depth), ("crons", _crons(agent), _NEVER_TWO))
+    resources = [
+        {"type": name, "metricType": "Utilization", "metadata": {"value": str(target)}}
+        for name, target in wanted.resource_targets.items()
+    ]
+    return agent.manifest(
+        SCALED_OBJECTS,
+        agent.name,
+        spec={
+            "scaleTargetRef": {
+                "apiVersion": DEPLOYMENTS.api_version,
+                "kind": DEPLOYMENTS.kind,
+                "name": agent.name,
+            },
+            "minReplicaCount": wanted.min_replicas,
+            "maxReplicaCount": wanted.max_replicas,
+            "pollingInterval": _POLL_SECONDS,
+            "cooldownPeriod": int(seconds(wanted.scale_down_stabilization)),
+            "advanced": {"horizontalPodAutoscalerConfig": {"behavior": behavior(wanted)}},
+            "triggers": [_trigger(agent, mongodb, *queue) for queue in queues] + resources,
+        },
+    )
+
+
+def _mongodb(agent: Agent) -> MongoDBSpec | None:
+    """The MongoDB whose queue KEDA is to look at; None where it is not to."""
+    wanted, state = agent.spec.autoscaling, agent.spec.state
+    asked = wanted is not None and wanted.target_queue_depth is not None
+    if not asked or state is None or not agent.spec.scales_itself or not agent.surroundings.keda:
+        return None
+    return state.mongodb
+
+
+def _trigger(agent: Agent, mongodb: MongoDBSpec, collection: str, query: dict[str, Any], target: int) -> dict[str, Any]:
+    return {
+        "type": "mongodb",
+        "name": collection,
+        "metricType": "AverageValue",
+        "metadata": {
+            "dbName": mongodb.database,
+            "collection": collection,
+            "query": json.dumps(query),
+            "queryValue": str(target),
+        },
+        "authenticationRef": {"name": agent.name},
+    }
+
+
+def _runs(agent: Agent) -> dict[str, Any]:
+    """Those that have not ended, without those that are put off; the same as the runtime's `state.mongo.runs`."""
+    return {"agent": _key(agent), "status": {"$in": ["pending", "running"]}, "$expr": _DUE}
+
+
+def _events(agent: Agent) -> dict[str, Any]:
+    """Those that a subscription or a sink still has to get; the same as `events.mongo`."""
+    return {"agent": _key(agent), "open": True}
+
+
+def _crons(agent: Agent) -> dict[str, Any]:
+    """Those whose time has come; one that is off has the year 1970. The same as `crons.mongo`."""
+    return {"agent": _key(agent), "due": {"$gt": {"$date": {"$numberLong": "0"}}}, "$expr": _DUE}
+
+
+def _key(agent: Agent) -> str:
+    return f"{agent.namespace}/{agent.name}"

@@ -1,0 +1,109 @@
+"""How KEDA is asked to scale an agent by its queue."""
+
+import json
+from typing import Any
+
+from bson import json_util
+
+from apm_operator.errors import Forbidden
+from apm_operator.manifests.agent import Surroundings
+from apm_operator.reconcile.plan import Plan
+from apm_operator.reconcile.surroundings import Outlook
+from unit.apm_operator.agents import plan
+from unit.apm_operator.world import STATE, World
+
+QUEUE = {"minReplicas": 0, "maxReplicas": 8, "targetQueueDepth": 5, "scaleDownStabilization": "30s"}
+INSTALLED = Outlook(Surroundings(keda=True))
+
+
+def asked(made: Plan, kind: str) -> dict[str, Any]:
+    return next((json.loads(each.body) for each in made.keda if each.resource.kind == kind), {})
+
+
+def kinds(made: Plan) -> set[str]:
+    return {each.resource.kind for each in made.manifests}
+
+
+def condition(world: World) -> dict[str, Any]:
+    return next((each for each in world.status["conditions"] if each["type"] == "Autoscaling"), {})
+
+
+def test_the_queue_is_what_mongodb_tells():
+    made = plan(state=STATE, autoscaling=QUEUE | {"targetCPUUtilizationPercentage": 70}, outlook=INSTALLED)
+    spec = asked(made, "ScaledObject")["spec"]
+    assert (spec["minReplicaCount"], spec["maxReplicaCount"], spec["cooldownPeriod"]) == (0, 8, 30)
+    metadata = {each.get("name", each["type"]): each["metadata"] for each in spec["triggers"]}
+    assert {each["dbName"] for each in metadata.values() if "dbName" in each} == {"apm"}
+    assert {name: each["queryValue"] for name, each in metadata.items() if name != "cpu"} == {
+        "runs": "5",
+        "events": "5",
+        "crons": "1000000",
+    }
+    assert metadata["cpu"] == {"value": "70"}
+    for each in metadata.values():
+        if "query" in each:
+            assert json_util.loads(each["query"])["agent"] == "shop/one"
+    secret = {"parameter": "connectionString", "name": "apm-mongodb", "key": "uri"}
+    assert asked(made, "TriggerAuthentication")["spec"] == {"secretTargetRef": [secret]}
+
+
+def test_where_keda_scales_there_is_no_other_autoscaler():
+    both = QUEUE | {"targetCPUUtilizationPercentage": 70}
+    made = plan(state=STATE, autoscaling=both, outlook=INSTALLED)
+    assert "HorizontalPodAutoscaler" not in kinds(made)
+    assert (made.least, made.keda_missing) == (0, False)
+
+
+def test_without_keda_the_other_targets_are_followed():
+    made = plan(state=STATE, autoscaling=QUEUE | {"targetCPUUtilizationPercentage": 70})
+    assert "HorizontalPodAutoscaler" in kinds(made)
+    assert made.keda == ()
+    assert (made.least, made.keda_missing) == (1, True)
+
+
+def test_zero_replicas_end_it():
+    made = plan(state=STATE, autoscaling=QUEUE, replicas=0, outlook=INSTALLED)
+    assert made.keda == ()
+    assert not made.keda_missing
+
+
+async def test_what_is_missing_is_said(world: World):
+    world.secret("mongodb://x")
+    world.write(state=STATE, autoscaling=QUEUE)
+    await world.reconcile()
+    found = condition(world)
+    assert (found["status"], found["reason"]) == ("False", "KedaMissing")
+    assert "install it" in found["message"]
+    assert "stays as it is" in found["message"]
+    assert world.events().count("KedaMissing") == 1
+
+
+async def test_keda_is_asked_once_and_let_go_when_the_target_is(world: World):
+    world.kube.keda = True
+    world.secret("mongodb://x")
+    world.write(state=STATE, autoscaling=QUEUE)
+    await world.reconcile()
+    assert world.kube.kinds()["ScaledObject"] == world.kube.kinds()["TriggerAuthentication"] == 1
+    assert condition(world)["reason"] == "KedaNotReady"
+    scaled = world.kube.objects["ScaledObject", "shop", "one"]
+    scaled["status"] = {"conditions": [{"type": "Ready", "status": "True"}]}
+    world.kube.calls.clear()
+    outcome = await world.reconcile()
+    assert condition(world)["reason"] == "KedaReady"
+    assert outcome.again == 60.0
+    assert ("apply", "ScaledObject") not in world.kube.calls
+    world.write(state=STATE)
+    await world.reconcile()
+    assert world.kube.kinds()["ScaledObject"] == world.kube.kinds()["TriggerAuthentication"] == 0
+    assert condition(world) == {}
+
+
+async def test_a_missing_right_is_said(world: World):
+    world.kube.keda = True
+    world.kube.fail["apply", "TriggerAuthentication"] = [Forbidden("no", status=403)]
+    world.secret("mongodb://x")
+    world.write(state=STATE, autoscaling=QUEUE)
+    await world.reconcile()
+    found = condition(world)
+    assert (found["status"], found["reason"]) == ("False", "KedaForbidden")
+    assert "autoscaling.keda" in found["message"]
