@@ -1,0 +1,1 @@
+"""The Grafana dashboard `apm-dashboard`, made by `python -m deploy.dashboard`."""
