@@ -101,20 +101,30 @@ subjects:
 {{/* Rights in the namespaces that the operator watches; docs/rbac.md says what each is for. */}}
 {{- define "apm-operator.rules" -}}
 - apiGroups: [apm.valeo-neuroerp.com]
-  resources: [agentdeployments, backuppolicies, backups, restores]
+  resources: [agentdeployments, backuppolicies, backups, restores, agentreports]
   verbs: [list, watch]
 - apiGroups: [apm.valeo-neuroerp.com]
-  resources: [agentdeployments/status, backuppolicies/status, backups/status, restores/status]
+  resources:
+  - agentdeployments/status
+  - backuppolicies/status
+  - backups/status
+  - restores/status
+  - agentreports/status
   verbs: [patch]
 - apiGroups: [apm.valeo-neuroerp.com]
-  resources: [agentdeployments/finalizers, backuppolicies/finalizers, backups/finalizers, restores/finalizers]
+  resources:
+  - agentdeployments/finalizers
+  - backuppolicies/finalizers
+  - backups/finalizers
+  - restores/finalizers
+  - agentreports/finalizers
   verbs: [update]
-# A Backup for each run of a schedule, and none for what the retention has removed; `patch` for finalizers.
+# A Backup for each run of a schedule, and none for what the retention has removed; `patch` is for finalizers.
 - apiGroups: [apm.valeo-neuroerp.com]
   resources: [backups]
   verbs: [create, patch, delete]
 - apiGroups: [apm.valeo-neuroerp.com]
-  resources: [backuppolicies]
+  resources: [backuppolicies, restores]
   verbs: [patch]
 - apiGroups: [""]
   resources: [configmaps]
@@ -135,7 +145,10 @@ subjects:
 - apiGroups: [policy]
   resources: [poddisruptionbudgets]
   verbs: [get, list, watch, create, patch, delete]
-# The Jobs of backups may hold their Leases; agents may do what permissions.grantable says.
+- apiGroups: [autoscaling]
+  resources: [horizontalpodautoscalers]
+  verbs: [get, list, watch, create, patch, delete]
+# The Jobs of backups may hold their Leases, those of reports list what they tell of; agents may do what permissions.grantable says.
 - apiGroups: [rbac.authorization.k8s.io]
   resources: [roles, rolebindings]
   verbs: [get, list, watch, create, patch, delete]
@@ -154,6 +167,11 @@ subjects:
 - apiGroups: [events.k8s.io]
   resources: [events]
   verbs: [create]
+{{- if .Values.autoscaling.keda }}
+- apiGroups: [keda.sh]
+  resources: [scaledobjects, triggerauthentications]
+  verbs: [get, create, patch, delete]
+{{- end }}
 {{- if .Values.certificates.certManager }}
 - apiGroups: [cert-manager.io]
   resources: [certificates]
@@ -190,6 +208,18 @@ subjects:
 {{- $role = printf "%s --role=%s" $fullname $fullname -}}
 {{- end -}}
 kubectl -n NAMESPACE create rolebinding {{ $role }} --serviceaccount={{ .Release.Namespace }}:{{ include "apm-operator.serviceAccountName" . }}
+{{- end }}
+
+{{/* What the operator needs to be let in by Prometheus, and to know it; empty where it needs nothing. */}}
+{{- define "apm-operator.prometheusSources" -}}
+{{- with .Values.anomalies.prometheus }}
+{{- if and .url .tokenSecretRef.name }}
+- secret: {name: {{ .tokenSecretRef.name }}, items: [{key: {{ .tokenSecretRef.key }}, path: token}]}
+{{- end }}
+{{- if and .url .caConfigMapRef.name }}
+- configMap: {name: {{ .caConfigMapRef.name }}, items: [{key: {{ .caConfigMapRef.key }}, path: ca.crt}]}
+{{- end }}
+{{- end }}
 {{- end }}
 
 {{/* What the operator is told of the cluster's network: the agents' policies are made of it. */}}

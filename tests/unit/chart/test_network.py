@@ -118,3 +118,15 @@ def setting(items: list[dict[str, Any]]) -> str:
     (value,) = [entry["value"] for entry in env if entry["name"] == "APM_NETWORK"]
     assert json.loads(value)
     return str(value)
+
+
+def test_prometheus_is_reached_where_one_is_set(render):
+    def rules(*values: str) -> list[dict[str, Any]]:
+        egress = one(render(*values), "NetworkPolicy")["spec"]["egress"]
+        return [rule for rule in egress if rule["ports"] == [{"port": 9090, "protocol": "TCP"}]]
+
+    url = "anomalies.prometheus.url=http://prometheus.monitoring.svc"
+    assert rules() == []
+    assert [set(rule) for rule in rules(url)] == [{"ports"}]
+    (rule,) = rules(url, "anomalies.prometheus.pods.podSelector.matchLabels.app=prometheus")
+    assert rule["to"] == [{"podSelector": {"matchLabels": {"app": "prometheus"}}}]

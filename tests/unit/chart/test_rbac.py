@@ -96,6 +96,11 @@ def test_cert_manager_is_asked_only_where_that_is_wanted(render):
     assert asked - rights(find(render(), "ClusterRole", "apm-operator")) == documented("cert-manager")
 
 
+def test_keda_is_asked_only_where_that_is_wanted(render):
+    asked = rights(find(render("autoscaling.keda=true"), "ClusterRole", "apm-operator"))
+    assert asked - rights(find(render(), "ClusterRole", "apm-operator")) == documented("KEDA")
+
+
 def test_without_an_election_there_is_no_right_to_leases(render):
     assert not [item for item in render("leaderElection=false") if "leader" in item["metadata"]["name"]]
 
@@ -119,7 +124,7 @@ def test_roles_for_people(render):
         {right for item in items if label in item["metadata"].get("labels", {}) for right in rights(item)}
         for label in (f"{AGGREGATE}{name}" for name in ("view", "edit", "admin"))
     )
-    kinds = {"agentdeployments", "backuppolicies", "backups", "restores"}
+    kinds = {"agentdeployments", "backuppolicies", "backups", "restores", "agentreports"}
     readable = kinds | {f"{kind}/status" for kind in kinds} | {"agentdeployments/scale"}
     assert view == {(GROUP, kind, verb) for kind in readable for verb in ("get", "list", "watch")}
     writes = ("create", "update", "patch", "delete", "deletecollection")

@@ -86,3 +86,33 @@ def hooks(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def namespaces_of_hooks(items: list[dict[str, Any]]) -> set[str]:
     return {item["metadata"]["namespace"] for item in hooks(items)}
+
+
+def test_prometheus_is_shown_the_token_and_must_show_a_certificate(render):
+    url = "anomalies.prometheus.url=https://prometheus.monitoring.svc:9091"
+    token = ("anomalies.prometheus.tokenSecretRef.name=p", "anomalies.prometheus.tokenSecretRef.key=t")
+    authority = ("anomalies.prometheus.caConfigMapRef.name=c", "anomalies.prometheus.caConfigMapRef.key=ca")
+    pod = deployment(render(url, *token, *authority))["spec"]["template"]["spec"]
+    told = {each["name"]: each["value"] for each in pod["containers"][0]["env"] if "PROMETHEUS" in each["name"]}
+    assert told == {
+        "APM_PROMETHEUS_URL": "https://prometheus.monitoring.svc:9091",
+        "APM_PROMETHEUS_TOKEN_FILE": "/run/prometheus/token",
+        "APM_PROMETHEUS_CA_FILE": "/run/prometheus/ca.crt",
+    }
+    assert {"name": "prometheus", "mountPath": "/run/prometheus", "readOnly": True} in pod["containers"][0][
+        "volumeMounts"
+    ]
+    (volume,) = [each for each in pod["volumes"] if each["name"] == "prometheus"]
+    assert volume["projected"]["sources"] == [
+        {"secret": {"name": "p", "items": [{"key": "t", "path": "token"}]}},
+        {"configMap": {"name": "c", "items": [{"key": "ca", "path": "ca.crt"}]}},
+    ]
+    bare = deployment(render(url))["spec"]["template"]["spec"]
+    assert "prometheus" not in {each["name"] for each in bare["volumes"]}
+
+
+def test_no_prometheus_is_asked_by_default(render):
+    pod = deployment(render("anomalies.prometheus.tokenSecretRef.name=p", "anomalies.prometheus.tokenSecretRef.key=t"))
+    container = pod["spec"]["template"]["spec"]["containers"][0]
+    assert not [each for each in container["env"] if "PROMETHEUS" in each["name"]]
+    assert "prometheus" not in {each["name"] for each in container["volumeMounts"]}
