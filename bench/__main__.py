@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
-SCRIPTS = ("runtime", "reconcile", "ready", "backup")
+SCRIPTS = ("runtime", "checkpoints", "compare", "knowledge", "reconcile", "anomalies", "ready", "backup")
 
 
 def main() -> int:

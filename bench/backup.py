@@ -1,8 +1,9 @@
 """Seconds, CPU and memory of a backup with its verification, against plain mongodump and mongorestore in the same run.
 
 Two databases: checkpoints as LangGraph's saver for MongoDB writes them, and small documents. Each round dumps with the
-plain tool, then with the Job; what the Job stored is restored by the plain tool. Needs MongoDB: that of the local
-cluster, or `--uri-file`. The server works on the same machine, and takes most of it.
+plain tool, then with the Job; and restores the plain tool's file with the plain tool, the Job's file with it as well,
+and that with the Job, which reads it twice. Needs MongoDB: that of the local cluster, or `--uri-file`. The server works
+on the same machine, and takes most of it.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ import sys
 import tempfile
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
@@ -29,9 +31,7 @@ from langgraph.checkpoint.mongodb import MongoDBSaver
 from pymongo import MongoClient
 
 from bench.process import rss_mebibytes
-from cluster import gobuild, mongodb
-from cluster.installation import AGENTS_NAMESPACE, Installation
-from cluster.provider import choose
+from cluster import gobuild, installation
 
 _WORDS = [secrets.token_hex(3) for _ in range(3000)]
 _BATCH = 500
@@ -146,38 +146,80 @@ def _text() -> str:
     return " ".join(secrets.choice(_WORDS) for _ in range(60))
 
 
-def compare(database: str, folder: Path, rounds: int) -> dict[str, Any]:
-    """Both ways in turns, so that both meet the server in the same state."""
-    uri_file, plain_file, store = folder / "uri", folder / "plain.gz", folder / "store"
-    config = folder / "tool.yaml"
-    config.write_text(json.dumps({"uri": uri_file.read_text()}))
-    dump, restore = str(gobuild.program("mongodump")), str(gobuild.program("mongorestore"))
-    plain, ours, restored = [], [], []
-    job = {
-        "command": "backup",
-        "namespace": "bench",
-        "policy": "bench",
-        "storage": {"kind": "folder", "path": str(store)},
-        "source": {"uriFile": str(uri_file)},
-        "scope": {"databases": [database]},
-    }
+class Ways:
+    """Dumps and restores of one database, by the plain tools and by Jobs, with files below `folder`."""
+
+    def __init__(self, database: str, folder: Path) -> None:
+        self.target = f"{database}_restored"
+        self.plain_file, self._store = folder / "plain.gz", folder / "store"
+        self._database, self._folder = database, folder
+        self._config = folder / "tool.yaml"
+        self._config.write_text(json.dumps({"uri": (folder / "uri").read_text()}))
+
+    @property
+    def stored(self) -> Path:
+        """What the first Job has stored."""
+        return self._store / "b0.archive.gz"
+
+    def dump(self) -> Usage:
+        """By mongodump."""
+        return self._tool("mongodump", f"--db={self._database}", f"--archive={self.plain_file}")
+
+    def backup(self, number: int) -> Usage:
+        """By a Job, which reads back what it has stored."""
+        server = {"uriFile": str(self._folder / "uri")}
+        return self._job(f"b{number}", command="backup", source=server, scope={"databases": [self._database]})
+
+    def load(self, archive: Path) -> Usage:
+        """By mongorestore."""
+        names = [f"--nsInclude={self._database}.*", f"--nsFrom={self._database}.*", f"--nsTo={self.target}.*"]
+        return self._tool("mongorestore", f"--archive={archive}", *names)
+
+    def restore(self, number: int) -> Usage:
+        """By a Job, which reads it to its end before it begins, and compares all."""
+        names = [{"source": self._database, "target": self.target}]
+        server = {"uriFile": str(self._folder / "uri")}
+        return self._job("", command="restore", id=f"r{number}", name="b0", target=server, renames=names)
+
+    def _tool(self, name: str, *arguments: str) -> Usage:
+        return measure([str(gobuild.program(name)), f"--config={self._config}", "--gzip", *arguments])
+
+    def _job(self, backup: str, **more: Any) -> Usage:
+        job = {"namespace": "bench", "policy": "bench", "storage": {"kind": "folder", "path": str(self._store)}, **more}
+        return measure(
+            [sys.executable, "-m", "apm_operator.backup"],
+            APM_JOB=json.dumps(job),
+            APM_BACKUP_NAME=backup,
+            APM_MONGODUMP=str(gobuild.program("mongodump")),
+            APM_MONGORESTORE=str(gobuild.program("mongorestore")),
+            APM_TERMINATION_LOG=str(self._folder / "termination-log"),
+        )
+
+
+def compare(client: MongoClient[dict[str, Any]], database: str, folder: Path, rounds: int) -> dict[str, Any]:
+    """All ways in turns, so that each meets the server in the same state."""
+    ways, usages = Ways(database, folder), defaultdict[str, list[Usage]](list)
     for number in range(rounds):
-        plain.append(measure([dump, f"--config={config}", f"--db={database}", "--gzip", f"--archive={plain_file}"]))
-        environment = {"APM_JOB": json.dumps(job), "APM_BACKUP_NAME": f"b{number}", "APM_MONGODUMP": dump}
-        log = str(folder / "termination-log")
-        command = [sys.executable, "-m", "apm_operator.backup"]
-        ours.append(measure(command, **environment, APM_TERMINATION_LOG=log))
-    archives = {"plain": plain_file, "backup": store / "b0.archive.gz"}
-    for archive in archives.values():
-        names = [f"--nsInclude={database}.*", f"--nsFrom={database}.*", f"--nsTo={database}_restored.*", "--drop"]
-        restored.append(measure([restore, f"--config={config}", "--gzip", f"--archive={archive}", *names]))
-    sizes = {name: round(archive.stat().st_size / 2**20, 1) for name, archive in archives.items()}
+        usages["mongodump"].append(ways.dump())
+        usages["backup_with_verification"].append(ways.backup(number))
+    for number in range(rounds):
+        for name, restore in (
+            ("mongorestore_of_plain", lambda: ways.load(ways.plain_file)),
+            ("mongorestore_of_backup", lambda: ways.load(ways.stored)),
+            ("restore_with_verification", lambda number=number: ways.restore(number)),
+        ):
+            usages[name].append(restore())
+            client.drop_database(ways.target)
+    seconds = {name: median(each.seconds for each in found) for name, found in usages.items()}
     return {
-        "mongodump": _median(plain),
-        "backup_with_verification": _median(ours),
-        "wall_ratio": round(median(each.seconds for each in ours) / median(each.seconds for each in plain), 2),
-        "mongorestore_of": {name: _median([each]) for name, each in zip(archives, restored, strict=True)},
-        "stored_mebibytes": sizes,
+        **{name: _median(found) for name, found in usages.items()},
+        "dump_ratio": round(seconds["backup_with_verification"] / seconds["mongodump"], 2),
+        "restore_ratio": round(seconds["restore_with_verification"] / seconds["mongorestore_of_plain"], 2),
+        "mongorestore_ratio": round(seconds["mongorestore_of_backup"] / seconds["mongorestore_of_plain"], 2),
+        "stored_mebibytes": {
+            "plain": round(ways.plain_file.stat().st_size / 2**20, 1),
+            "backup": round(ways.stored.stat().st_size / 2**20, 1),
+        },
     }
 
 
@@ -189,19 +231,6 @@ def _median(usages: Sequence[Usage]) -> dict[str, float]:
     }
 
 
-@contextmanager
-def server(uri_file: Path | None) -> Iterator[str]:
-    """The connection string."""
-    if uri_file is not None:
-        yield uri_file.read_text().strip()
-        return
-    cluster = choose()
-    cluster.up()
-    Installation(cluster).ensure_mongodb()
-    with cluster.reach(AGENTS_NAMESPACE, "mongodb", mongodb.PORT) as (host, port):
-        yield mongodb.uri(cluster, AGENTS_NAMESPACE, host, port)
-
-
 def main() -> None:
     """Run it and print one JSON object for each database."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -210,7 +239,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--uri-file", type=Path)
     options = parser.parse_args()
-    with server(options.uri_file) as uri, MongoClient(uri) as client, tempfile.TemporaryDirectory() as scratch:
+    given = options.uri_file
+    found = nullcontext(given.read_text().strip()) if given else installation.mongodb_uri()
+    with found as uri, MongoClient(uri) as client, tempfile.TemporaryDirectory() as scratch:
         for kind, fill, size in (
             ("checkpoints", fill_checkpoints, options.mebibytes),
             ("small", fill_small, options.documents),
@@ -222,7 +253,9 @@ def main() -> None:
             try:
                 documents = fill(client, uri, database, size)
                 print(
-                    json.dumps({"database": kind, "documents": documents, **compare(database, folder, options.rounds)})
+                    json.dumps(
+                        {"database": kind, "documents": documents, **compare(client, database, folder, options.rounds)}
+                    )
                 )
             finally:
                 for name in (database, f"{database}_restored", f"{database}_one"):

@@ -22,6 +22,13 @@ def rss_mebibytes(pid: int) -> float:
     raise RuntimeError(f"process {pid} has no memory: it has ended")
 
 
+def wakeups(pid: int) -> int:
+    """How often the process's threads have waited for something so far, and were woken by it."""
+    states = (path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/status"))
+    lines = (line for text in states for line in text.splitlines())
+    return sum(int(line.split()[1]) for line in lines if line.startswith("voluntary_ctxt_switches:"))
+
+
 def memory(pid: int) -> dict[str, float]:
     """Memory of the process in MiB: resident, proportional (pages that n processes share count 1/n), and its own."""
     lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import httpx
 
-from bench.process import cpu_seconds, memory
+from bench.process import cpu_seconds, memory, wakeups
 
 ROOT = Path(__file__).parents[1]
 NODES = 5
@@ -78,7 +78,7 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=500)
     parser.add_argument("--clients", type=int, default=20)
     parser.add_argument("--mongodb", metavar="URI", help="keep the state there, in the database `bench`")
-    parser.add_argument("--idle", type=float, default=0.0, help="seconds to wait before the idle memory is read")
+    parser.add_argument("--idle", type=float, default=0.0, help="seconds to wait before memory and wake-ups are read")
     options = parser.parse_args()
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -104,14 +104,16 @@ def main() -> None:
         try:
             wait_until_ready(child, url)
             started, cpu = time.monotonic() - begin, cpu_seconds(child.pid)
+            before = wakeups(child.pid)
             time.sleep(options.idle)
-            idle = memory(child.pid)
+            idle, woken = memory(child.pid), wakeups(child.pid) - before
             seconds = asyncio.run(load(url, runs=options.runs, clients=options.clients))
             report = {
                 "start_to_ready_seconds": round(started, 2),
                 "start_cpu_seconds": round(cpu, 2),
                 "state": "mongodb" if options.mongodb else "memory",
                 "idle_mib": idle,
+                "idle_wakeups_per_second": round(woken / options.idle, 1) if options.idle else None,
                 "nodes": NODES,
                 "runs": options.runs,
                 "runs_per_second": round(options.runs / seconds, 1),
