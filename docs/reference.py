@@ -24,9 +24,16 @@ BACKUPS = """\
 Generated from the CRDs by docs/reference.py; `kubectl explain backuppolicy.spec` says the same in a terminal.
 [backups.md](backups.md) and [recovery.md](recovery.md) show the fields at work.
 """
+REPORTS = """\
+# AgentReport, field by field
+
+Generated from the CRD by docs/reference.py; `kubectl explain agentreport.spec` says the same in a terminal.
+[reports.md](reports.md) shows the fields at work.
+"""
 PAGES: Mapping[Path, tuple[str, tuple[str, ...]]] = {
     DOCS / "reference.md": (AGENTS, ("agentdeployments",)),
     DOCS / "reference-backups.md": (BACKUPS, ("backuppolicies", "backups", "restores")),
+    DOCS / "reference-reports.md": (REPORTS, ("agentreports",)),
 }
 """By file: how the page begins, and the plural names of the kinds on it."""
 
