@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cluster import gobuild, images
+from cluster import debian, gobuild, images
 from cluster.controlplane import ALL_CONTROLLERS, LEAN_CONTROLLERS, Options
 from cluster.errors import ClusterError
 from cluster.installation import Installation
@@ -27,7 +27,7 @@ def bin_(
 ) -> None:
     """Print the path of each program, building it first where it is missing."""
     for name in names:
-        print(gobuild.program(name))
+        print(debian.program(name) if name in debian.NAMES else gobuild.program(name))
 
 
 @app.command()

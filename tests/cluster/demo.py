@@ -74,8 +74,8 @@ def _show(cluster: Provider) -> None:
     print(f"\nResources in namespace {AGENTS_NAMESPACE}")
     within = f"--namespace={AGENTS_NAMESPACE}"
     print(kubectl(cluster.kubeconfig, "get", _KINDS, within, "--ignore-not-found"))
-    with cluster.reach(AGENTS_NAMESPACE, "mongodb", mongodb.PORT) as (host, port):
-        client: MongoClient[dict[str, Any]] = MongoClient(mongodb.uri(cluster, AGENTS_NAMESPACE, host, port))
+    with mongodb.reached(cluster, AGENTS_NAMESPACE) as uri:
+        client: MongoClient[dict[str, Any]] = MongoClient(uri)
         with client:
             database = client["apm"]
             print("State in MongoDB, database apm")

@@ -63,6 +63,7 @@ GROUPS = {
     "pause": Group({"pause": "."}),
     "cert-manager": Group({"cert-manager": "."}),
     "versitygw": Group({"versitygw": "github.com/versity/versitygw/cmd/versitygw"}),
+    "metrics-server": Group({"metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server"}),
     "mongo-tools": Group(
         {
             "mongodump": "github.com/mongodb/mongo-tools/mongodump/main",

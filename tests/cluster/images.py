@@ -15,6 +15,7 @@ from cluster.errors import BuildError
 from cluster.lock import exclusive, exclusive_if_free
 from cluster.progress import step
 from cluster.rootfs import POSTGRES, PYTHON, PYTHON_BUILD, RootFileSystem
+from cluster.rootfs import REDIS as REDIS_ROOT
 from cluster.settings import REPOSITORY
 
 _CONTAINERS = Path(__file__).parent / "containers"
@@ -95,6 +96,16 @@ S3 = Image(
     name="s3",
     dockerfile=_CONTAINERS / "s3/Dockerfile",
     sources=lambda: {"versitygw": gobuild.program("versitygw")},
+)
+METRICS_SERVER = Image(
+    name="metrics-server",
+    dockerfile=_CONTAINERS / "metrics-server/Dockerfile",
+    sources=lambda: {"metrics-server": gobuild.program("metrics-server")},
+)
+REDIS = Image(
+    name="redis",
+    dockerfile=_CONTAINERS / "redis/Dockerfile",
+    bases={"BASE": _base(REDIS_ROOT)},
 )
 OPERATOR = Image(
     name="operator",

@@ -2,6 +2,8 @@
 
 import json
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +12,7 @@ from cluster.controlplane import kubectl
 from cluster.errors import ClusterError
 from cluster.lock import exclusive
 from cluster.progress import step
-from cluster.provider import Provider, deploy
+from cluster.provider import Provider, choose, deploy
 from cluster.settings import REPOSITORY
 
 AGENTS_NAMESPACE = "valeo-neuroerp"
@@ -19,6 +21,16 @@ MONITORING_NAMESPACE = "monitoring"
 """Whose pods may scrape metrics; whoever tests that makes it."""
 RELEASE = "apm"
 _RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
+
+
+@contextmanager
+def mongodb_uri() -> Iterator[str]:
+    """The URI of the MongoDB in the local cluster; both are brought up where they are not."""
+    cluster = choose()
+    cluster.up()
+    Installation(cluster).ensure_mongodb()
+    with mongodb.reached(cluster, AGENTS_NAMESPACE) as uri:
+        yield uri
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -54,13 +54,13 @@ def require_root(purpose: str) -> None:
         raise MachineError(f"{purpose} needs root: run it as root, or start Docker and use APM_CLUSTER_PROVIDER=kind")
 
 
-def install_packages() -> None:
-    """Install the Debian packages that are missing; none of their services is started.
+def install_packages(packages: Mapping[str, str] = _PACKAGES) -> None:
+    """Install the Debian packages that are missing (package by program); none of their services is started.
 
     Raises:
         MachineError: something is missing and this is not a Debian-like system, or apt failed.
     """
-    missing = [package for program, package in _PACKAGES.items() if shutil.which(program) is None]
+    missing = [package for program, package in packages.items() if shutil.which(program) is None]
     if not missing:
         return
     names = " ".join(missing)

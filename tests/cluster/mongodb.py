@@ -3,6 +3,8 @@
 import base64
 import json
 import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from string import Template
 from urllib.parse import urlsplit
@@ -40,8 +42,14 @@ def ensure(cluster: Provider, namespace: str) -> None:
     kubectl(cluster.kubeconfig, "rollout", "status", "deployment/mongodb", within, "--timeout=180s")
 
 
-def uri(cluster: Provider, namespace: str, host: str, port: int) -> str:
-    """The URI of the MongoDB in `namespace` for a client that reaches it at `host` and `port`."""
+@contextmanager
+def reached(cluster: Provider, namespace: str) -> Iterator[str]:
+    """The URI by which this machine reaches the MongoDB in `namespace` while the context lasts."""
+    with cluster.reach(namespace, "mongodb", PORT) as (host, port):
+        yield _uri(cluster, namespace, host, port)
+
+
+def _uri(cluster: Provider, namespace: str, host: str, port: int) -> str:
     query = "--output=jsonpath={.data.uri}"
     encoded = kubectl(cluster.kubeconfig, "get", "secret/apm-mongodb", f"--namespace={namespace}", query)
     inside = urlsplit(base64.b64decode(encoded).decode())

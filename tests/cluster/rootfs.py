@@ -66,4 +66,5 @@ def _write_versions(root: Path, path: Path) -> None:
 
 PYTHON = RootFileSystem("python", "bookworm", ("ca-certificates", "python3"))
 PYTHON_BUILD = RootFileSystem("python-build", "bookworm", ("ca-certificates", "python3", "python3-pip"))
+REDIS = RootFileSystem("redis", "bookworm", ("redis-server",))
 POSTGRES = RootFileSystem("postgres", "sid", ("ca-certificates", "postgresql-18-documentdb"))

@@ -29,7 +29,9 @@ def manifest(directory: Path, node: str) -> str:
 def recycle(kubectl: Callable[..., str]) -> None:
     """Empty the volumes whose claims are gone, and let others claim them: nothing here provisions any."""
     for volume in json.loads(kubectl("get", "persistentvolumes", "--output=json"))["items"]:
-        if volume["spec"].get("storageClassName") != _CLASS or volume["status"].get("phase") != "Released":
+        # The phase lags behind: a volume without a claim has been emptied already.
+        released = volume["status"].get("phase") == "Released" and "claimRef" in volume["spec"]
+        if volume["spec"].get("storageClassName") != _CLASS or not released:
             continue
         for each in Path(volume["spec"]["local"]["path"]).iterdir():
             shutil.rmtree(each) if each.is_dir() else each.unlink()

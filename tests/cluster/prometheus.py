@@ -1,0 +1,132 @@
+"""Prometheus and Alertmanager (Debian's packages) as processes of this machine."""
+
+import http.client
+import json
+import socket
+import subprocess
+import urllib.parse
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cluster import debian
+from cluster.errors import StartError
+from cluster.progress import wait_until
+
+
+@dataclass(frozen=True)
+class Server:
+    """One that runs, on loopback.
+
+    Attributes:
+        folder: has its `log` and its data.
+    """
+
+    name: str
+    folder: Path
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Its address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def get(self, path: str, **query: str) -> Any:
+        """What it answers, which is JSON.
+
+        Raises:
+            OSError: it does not answer.
+            StartError: it answers with an error.
+        """
+        return self._ask("GET", f"{path}?{urllib.parse.urlencode(query)}" if query else path)
+
+    def post(self, path: str, body: object) -> Any:
+        """Likewise, for JSON that is sent."""
+        return self._ask("POST", path, json.dumps(body))
+
+    def query(self, expr: str) -> list[dict[str, Any]]:
+        """The series that Prometheus finds for an expression now."""
+        found: list[dict[str, Any]] = self.get("/api/v1/query", query=expr)["data"]["result"]
+        return found
+
+    def ready(self) -> bool:
+        """Whether it serves."""
+        try:
+            self._ask("GET", "/-/ready")
+        except (OSError, StartError):
+            return False
+        return True
+
+    def _ask(self, method: str, path: str, body: str | None = None) -> Any:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        try:
+            connection.request(method, path, body, {"Content-Type": "application/json"} if body else {})
+            answer = connection.getresponse()
+            text = answer.read().decode()
+        finally:
+            connection.close()
+        if answer.status != http.HTTPStatus.OK:
+            raise StartError(f"{self.name} answers {answer.status} to {path}: {text[:500]}")
+        return json.loads(text) if text[:1] in {"{", "["} else text
+
+
+@contextmanager
+def prometheus(folder: Path, config: str, *options: str) -> Iterator[Server]:
+    """Prometheus with this configuration and further options; it keeps its series in `folder`.
+
+    Raises:
+        StartError: it ended, or does not answer.
+    """
+    file = folder / "prometheus.yaml"
+    file.write_text(config)
+    port = _free_port()
+    flags = [
+        f"--config.file={file}",
+        f"--storage.tsdb.path={folder / 'data'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        *options,
+    ]
+    with _running(Server("prometheus", folder, port), flags) as server:
+        yield server
+
+
+@contextmanager
+def alertmanager(folder: Path, config: str) -> Iterator[Server]:
+    """Alertmanager with this configuration, and without peers.
+
+    Raises:
+        StartError: it ended, or does not answer.
+    """
+    file = folder / "alertmanager.yaml"
+    file.write_text(config)
+    port = _free_port()
+    flags = [f"--config.file={file}", f"--storage.path={folder / 'data'}", f"--web.listen-address=127.0.0.1:{port}"]
+    with _running(Server("alertmanager", folder, port), [*flags, "--cluster.listen-address="]) as server:
+        yield server
+
+
+@contextmanager
+def _running(server: Server, flags: Sequence[str]) -> Iterator[Server]:
+    log = server.folder / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen([*debian.command(server.name), *flags], stdout=output, stderr=output)
+
+    def ended() -> bool:
+        if process.poll() is not None:
+            raise StartError(f"{server.name} ended: {log.read_text(errors='replace')[-500:]}")
+        return False
+
+    try:
+        wait_until(server.name, lambda: server.ready() or ended(), seconds=60, every=0.1)
+        yield server
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+    return port
