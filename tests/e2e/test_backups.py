@@ -125,8 +125,11 @@ def test_what_is_deleted_goes_with_its_files_where_the_policy_says_so(space: Spa
     status = until_phase(space, "restore", "of-first", "Failed")
     assert next(each["reason"] for each in status["conditions"] if each["type"] == "Ready") == "BackupMissing"
     assert until_phase(space, "restore", "of-second", "Completed")["documents"] == _DOCUMENTS
-    space.kubectl("delete", "backuppolicy/nightly", "--timeout=120s")
+    space.kubectl("delete", "backuppolicy/nightly", "--cascade=foreground", "--timeout=120s")
     until("no Backup", lambda: space.get("backup", "second"), lambda found: not found, seconds=30)
+    space.kubectl("delete", "restore/of-second")
+    space.apply(_by_location(space, database, "second"))
+    until_phase(space, "restore", "of-second", "Failed")
 
 
 def test_an_encrypted_backup_comes_back_with_its_key(space: Space, database: Database) -> None:

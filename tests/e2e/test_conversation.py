@@ -68,11 +68,10 @@ def _scale_mongodb(cluster: Installation, replicas: int) -> None:
 
 def _kept_in_mongodb(space: Space, thread: str) -> bool:
     """Whether a collection other than the list of threads holds checkpoints of the thread."""
-    provider = space.cluster.cluster
     with (
-        provider.reach(AGENTS_NAMESPACE, "mongodb", mongodb.PORT) as (host, port),
-        MongoClient(mongodb.uri(provider, AGENTS_NAMESPACE, host, port)) as client,
+        mongodb.reached(space.cluster.cluster, AGENTS_NAMESPACE) as uri,
+        MongoClient(uri) as client,
     ):
         database = client["apm"]
         checkpoints = [name for name in database.list_collection_names() if name.startswith("checkpoint")]
-        return any(database[name].find_one({"thread_id": {"$regex": thread}}) for name in checkpoints)
+        return any(database[name].find_one({"thread": {"$regex": thread}}) for name in checkpoints)

@@ -25,6 +25,7 @@ _HERE, _THERE, _PORT = "10.213.0.1", "10.213.0.2", 8099
 def outside() -> Iterator[None]:
     """A server beyond a device that is not the pods' bridge; this machine reaches it."""
     within = ["ip", "netns", "exec", _NAMESPACE]
+    _remove()  # a run that was killed leaves it
     run(["ip", "netns", "add", _NAMESPACE])
     try:
         run(["ip", "link", "add", _LINK, "type", "veth", "peer", "name", "eth0", "netns", _NAMESPACE])
@@ -41,8 +42,12 @@ def outside() -> Iterator[None]:
             finally:
                 server.kill()
     finally:
-        run(["ip", "link", "delete", _LINK], check=False)
-        run(["ip", "netns", "delete", _NAMESPACE])
+        _remove()
+
+
+def _remove() -> None:
+    run(["ip", "link", "delete", _LINK], check=False)
+    run(["ip", "netns", "delete", _NAMESPACE], check=False)
 
 
 def _reached() -> bool:

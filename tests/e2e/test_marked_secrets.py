@@ -200,11 +200,10 @@ def _pods(space: Space) -> list[str]:
 
 def _documents(space: Space) -> Iterator[tuple[str, str]]:
     """What MongoDB keeps of the agents of this namespace."""
-    provider = space.cluster.cluster
     ours = {"$regex": f"^{space.name}/"}
     with (
-        provider.reach(AGENTS_NAMESPACE, "mongodb", mongodb.PORT) as (host, port),
-        MongoClient(mongodb.uri(provider, AGENTS_NAMESPACE, host, port)) as client,
+        mongodb.reached(space.cluster.cluster, AGENTS_NAMESPACE) as uri,
+        MongoClient(uri) as client,
     ):
         for name in client["apm"].list_collection_names():
             for number, found in enumerate(client["apm"][name].find({"$or": [{"_id": ours}, {"thread_id": ours}]})):

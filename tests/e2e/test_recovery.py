@@ -23,9 +23,8 @@ _REMEMBERS = 'You first said: {{ messages.filter(m, m.role == "user")[0].content
 @pytest.fixture
 def uri(space: Space) -> Iterator[str]:
     """MongoDB, as the machine that runs the tests reaches it."""
-    cluster = space.cluster.cluster
-    with cluster.reach(AGENTS_NAMESPACE, "mongodb", mongodb.PORT) as (host, port):
-        yield mongodb.uri(cluster, AGENTS_NAMESPACE, host, port)
+    with mongodb.reached(space.cluster.cluster, AGENTS_NAMESPACE) as uri:
+        yield uri
 
 
 @pytest.fixture
@@ -125,7 +124,7 @@ def test_a_lost_cluster_comes_back_from_its_bucket(
         words = {
             "valeo-neuroerp/nightly": f"{space.name}/nightly",
             "https://s3.example.com": server.url,
-            "  target:\n": f"  network: {json.dumps(_egress(server))}\n  target:\n",
+            "{egressTo: [{cidr: 192.0.2.0/24, ports: [443]}]}": json.dumps(_egress(server)),
         }
         space.apply(_credentials(server))
         Page("recovery.md", tuple(words.items())).run("The cluster was lost", space)

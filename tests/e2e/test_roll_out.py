@@ -22,6 +22,34 @@ def test_a_change_of_the_spec_fails_no_request(space: Space) -> None:
     assert set(report.answers) == {"version 1", "version 2"}
 
 
+def test_a_roll_out_under_load_fails_no_call_and_loses_no_run(space: Space) -> None:
+    def version(number: int) -> dict[str, object]:
+        # Three nodes that take a second together, so that pods end in the middle of runs.
+        reply = {"reply": f"version {number}", "delay": "350ms"}
+        nodes = [{"name": f"n{at}", "uses": "model", "next": f"n{at + 1}"} for at in range(3)]
+        nodes[-1]["next"] = "end"
+        return agent(
+            "busy",
+            models=[{"name": "default", "provider": "scripted", "script": [reply]}],
+            workflow={"start": "n0", "nodes": nodes},
+            replicas=2,
+            state=mongodb(),
+        )
+
+    space.apply(version(1))
+    space.ready("busy")
+    ways = ("wait", "stream", "background")
+    with traffic(space, "busy", Operator(space.cluster).runtime_image(), ways) as report:
+        for number in (2, 3):
+            wait_for_answers(space, 10)
+            space.apply(version(number))
+            space.ready("busy", seconds=150)
+        wait_for_answers(space, 20)
+    assert report.errors == []
+    assert set(report.answers) == {"version 1", "version 2", "version 3"}
+    assert set(report.ways) == set(ways)
+
+
 def test_only_the_newest_config_is_kept(space: Space) -> None:
     space.apply(agent("tidy", reply="one"))
     space.ready("tidy")

@@ -58,14 +58,18 @@ async def running(
     ready: bool = True,
     mounts: Mounts | None = None,
     more: dict[str, Any] | None = None,
+    at: int = 0,
     **settings: Any,
 ) -> AsyncIterator[RunningAgent]:
-    """An agent of the given spec, with TLS if it has `mounts`; waits until it is ready unless told not to."""
+    """An agent of the given spec, with TLS if it has `mounts`; waits until it is ready unless told not to.
+
+    `at` is its port; 0 takes a free one.
+    """
     if mounts is not None:
         settings |= {"tls_dir": mounts.tls, "trust_dir": mounts.trust}
     given = config(spec, name=name, peers=peers, tls=mounts is not None, **(more or {}))
     agent = Agent(given, replace(Settings(secrets_dir=secrets, drain_timeout=5), **settings))
-    async with serving_as(port_config(agent)) as url:
+    async with serving_as(port_config(agent), at) as url:
         client = get_client(url=url)
         try:
             async with asyncio.timeout(_DEADLINE):

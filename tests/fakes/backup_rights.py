@@ -1,4 +1,4 @@
-"""What has to happen to policies, backups and restores for the operator to make use of its rights to their objects."""
+"""What has to happen to policies, backups, restores and reports for the operator to make use of its rights to them."""
 
 from __future__ import annotations
 
@@ -48,7 +48,10 @@ def use(kubectl: Callable[..., str]) -> None:
     _scheduled(kubectl, kept, waiting)
     _make(kubectl, f"{GROUP}/v1alpha1", "Restore", "back", {"from": {"backupRef": {"name": "nothing"}}})
     _until(kubectl, "restore", "back", "BackupMissing")
-    kubectl("delete", "backuppolicies,backups,restores", "--all", "--timeout=60s")
+    _held(kubectl, f"{kept}-backups")
+    _make(kubectl, f"{GROUP}/v1alpha1", "AgentReport", "summary", {"store": {"mongodb": _MONGODB}})
+    _until(kubectl, "agentreport", "summary", "TargetsUnknown")
+    kubectl("delete", "agentreports,backuppolicies,backups,restores", "--all", "--timeout=60s")
     kubectl("delete", "cronjob/taken-cronjob", "job/taken-job", f"job/{kept}-1", "--ignore-not-found")
     claims = ("taken-cronjob-backups", f"{kept}-backups")  # they outlive their policies
     kubectl("delete", "persistentvolumeclaims", *claims, "--ignore-not-found", "--wait=false")
@@ -65,6 +68,15 @@ def _scheduled(kubectl: Callable[..., str], kept: str, spec: dict[str, Any]) -> 
     owner = {"apiVersion": "batch/v1", "kind": "CronJob", "name": kept, "uid": uid, "controller": True}
     _make(kubectl, "batch/v1", "Job", f"{kept}-1", spec, labels=labels, ownerReferences=[owner])
     _until(kubectl, "backup", f"{kept}-1", "Pending")
+
+
+def _held(kubectl: Callable[..., str], claim: str) -> None:
+    """A Restore for which agents rest, if there are any, is gone no sooner than its pod."""
+    place = {"storage": {"persistentVolumeClaim": {"claimName": claim}}}
+    spec = {"from": {"location": place}, "target": {"mongodb": _MONGODB}, "namespaces": ["nobodys.*"]}
+    _make(kubectl, f"{GROUP}/v1alpha1", "Restore", "held", spec | {"pauseAgents": True})
+    asked = ("get", "restore", "held", "--output=jsonpath={.metadata.finalizers}")
+    _await("a Restore is held", lambda: "files" in kubectl(*asked))
 
 
 def _make(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from apm_operator.backup import catalogue, layout
+from apm_operator.backup.catalogue import Facts
 from apm_operator.backup.errors import LeaseBusy
 from apm_operator.backup.job import Retention
 from apm_operator.backup.prune import prune
@@ -26,7 +27,7 @@ def it_needs_no_more_than_what_lies_there(storage: Storage) -> None:
     store(storage, manifest("n1", days=2))
     storage.put("README.txt", b"of somebody else")
     first, second = catalogue.read(storage).entries
-    assert (first.name, first.manifest, first.verdict) == ("n1", manifest("n1", days=2), None)
+    assert (first.name, first.manifest, first.verdict) == ("n1", Facts.of(manifest("n1", days=2)), None)
     assert (second.name, second.verdict, second.good) == ("n2", verdict("n2"), True)
     assert second.verified(tested=True)
     assert first.verified(tested=False)
@@ -58,9 +59,10 @@ def what_jobs_have_left_is_found(storage: Storage) -> None:
     sink.write(b"data")
     sink.finish()
     storage.put("n2.verdict.json", verdict("n2").to_json().encode())
+    storage.put("r1.restored", b"{}")
     found = catalogue.read(storage)
     assert found.entries == ()
-    assert {each.key for each in found.leftovers} == {"n1.archive.gz.age", "n2.verdict.json"}
+    assert {each.key for each in found.leftovers} == {"n1.archive.gz.age", "n2.verdict.json", "r1.restored"}
     assert remove(storage, ()) == ()
     assert list(storage.list()) == []
 
@@ -86,6 +88,16 @@ def what_is_removed_is_gone_with_all_of_it(storage: Storage) -> None:
     assert {each.key for each in storage.list()} == {"README.txt"}
 
 
+def what_is_left_of_others_stays(storage: Storage) -> None:
+    store(storage, manifest("n1"))
+    for name in ("n1", "n2"):
+        storage.put(f"{name}.verdict.json", verdict(name).to_json().encode())
+    assert remove(storage, ["n1"]) == ("n1",)
+    assert {each.key for each in storage.list()} == {"n2.verdict.json"}
+    assert remove(storage, ["n2"]) == ()
+    assert list(storage.list()) == []
+
+
 def what_a_restore_reads_is_not_removed(storage: Storage) -> None:
     store(storage, manifest("n1"))
     store(storage, manifest("n2"))
@@ -102,5 +114,6 @@ CONTRACT = (
     what_jobs_have_left_is_found,
     a_dry_run_removes_nothing,
     what_is_removed_is_gone_with_all_of_it,
+    what_is_left_of_others_stays,
     what_a_restore_reads_is_not_removed,
 )

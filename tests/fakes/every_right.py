@@ -32,6 +32,10 @@ FOREIGN: dict[str, dict[str, Any]] = {
         "spec": {"replicas": 0, "selector": {"matchLabels": _LABELS}, "template": _POD},
     },
     "PodDisruptionBudget": {"apiVersion": "policy/v1", "spec": {"maxUnavailable": 1}},
+    "HorizontalPodAutoscaler": {
+        "apiVersion": "autoscaling/v2",
+        "spec": {"maxReplicas": 2, "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "nobody"}},
+    },
 }
 """Objects that belong to nobody, by kind; the ConfigMap is made of an agent's own."""
 ASKED = {"apiGroups": ["events.k8s.io"], "resources": ["events"], "verbs": ["create"]}
@@ -42,7 +46,7 @@ _OWN = "apm.valeo-neuroerp.com"
 _NO_CALL = {
     *(
         Right(_OWN, f"{kind}/finalizers", "update")
-        for kind in ("agentdeployments", "backuppolicies", "backups", "restores")
+        for kind in ("agentdeployments", "backuppolicies", "backups", "restores", "agentreports")
     ),
     Right("coordination.k8s.io", "leases", "update"),
     Right("coordination.k8s.io", "leases", "delete"),
@@ -68,17 +72,18 @@ def use(kubectl: Kubectl, agent: Callable[..., dict[str, Any]], state: dict[str,
     Args:
         kubectl: kubectl in the agents' namespace.
         agent: makes an agent of a name and fields of its spec.
-        state: `spec.state` of agents with several replicas.
+        state: `spec.state` of agents with several pods.
     """
-    full = {"replicas": 2, "state": state, "permissions": [ASKED]}
+    scaling = {"maxReplicas": 2, "targetCPUUtilizationPercentage": 80}
+    full = {"autoscaling": scaling, "state": state, "permissions": [ASKED]}
     for kind, content in FOREIGN.items():
         name = f"taken-{kind.lower()}"
         _create(kubectl, {"kind": kind, "metadata": {"name": name}, **content})
         _apply(kubectl, agent(name, **full))
         _await(f"{name} is taken", lambda name=name: reason(kubectl, name) == "NameTaken")
     _apply(kubectl, agent("changing", **full))
-    extra = "poddisruptionbudget,role,rolebinding"
-    _await("all children", lambda: len(_children(kubectl, "changing", extra)) == 3)
+    extra = "poddisruptionbudget,role,rolebinding,horizontalpodautoscaler"
+    _await("all children", lambda: len(_children(kubectl, "changing", extra)) == 4)
     _apply(kubectl, agent("changing"))
     _await("fewer children", lambda: not _children(kubectl, "changing", extra))
     _config_taken(kubectl, agent)

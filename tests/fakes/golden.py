@@ -17,7 +17,9 @@ from langchain_core.messages import BaseMessage
 
 from agent_runtime import outbound
 from agent_runtime.clients import Clients
+from agent_runtime.metrics import Metrics
 from agent_runtime.models.view import message_view
+from agent_runtime.resilience.assembly import Resilience
 from agent_runtime.spec.mermaid import mermaid
 from agent_runtime.workflow.build import build_graph
 from fakes.agents import config
@@ -28,7 +30,7 @@ async def outcome(text: str) -> tuple[str, str]:
     case = yaml.safe_load(text)
     agent = config(case["spec"])
     clients = Clients(None)
-    graph = build_graph(agent, clients, outbound.Secrets(Path("/nonexistent")))
+    graph = build_graph(agent, clients, outbound.Secrets(Path("/nonexistent")), Resilience(Metrics().resilience))
     values = await graph.ainvoke(case["input"])
     await clients.close()
     assert agent.spec.workflow is not None

@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import httpx
 import pytest
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from agent_runtime.spec.agent import RuntimeConfig
 
-DEADLINE = 30.0
+DEADLINE = 60.0
 
 
 @dataclass
@@ -50,8 +50,8 @@ def program(folder: Path, config: RuntimeConfig, **environment: str) -> Iterator
             process.kill()
 
 
-def start(folder: Path, text: str, port: int, **environment: str) -> subprocess.Popen[str]:
-    """Starts the program with a config file's text, as a pod would."""
+def start(folder: Path, text: str, port: int, log: IO[str] | None = None, **environment: str) -> subprocess.Popen[str]:
+    """Starts the program with a config file's text, as a pod would; what it writes goes to `log`, or is read later."""
     (folder / "agent.json").write_text(text)
     (folder / "termination-log").touch()
     paths = [str(Path(__file__).parents[2]), str(Path(__file__).parents[1])]
@@ -66,8 +66,8 @@ def start(folder: Path, text: str, port: int, **environment: str) -> subprocess.
             "PORT": str(port),
             **environment,
         },
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stdout=log or subprocess.PIPE,
+        stderr=log or subprocess.PIPE,
         text=True,
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from agent_runtime.tls.contexts import await_hello
+from agent_runtime.server.listener import listen_with_tls
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 _DEADLINE = 20.0
 
 
-def free_port() -> tuple[socket.socket, int]:
-    """A listening loopback socket and its port."""
+def free_port(port: int = 0) -> tuple[socket.socket, int]:
+    """A listening loopback socket and its port; another one where the given one is 0."""
     listener = socket.socket()
-    listener.bind(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", port))
     return listener, listener.getsockname()[1]
 
 
@@ -34,11 +35,11 @@ async def serving(app: ASGIApp) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def serving_as(config: uvicorn.Config) -> AsyncIterator[str]:
-    """Serves as `config` says, but on a free port; gives the base URL."""
-    listener, port = free_port()
+async def serving_as(config: uvicorn.Config, port: int = 0) -> AsyncIterator[str]:
+    """Serves as `config` says, but on a free port, or the given one; gives the base URL."""
+    listener, port = free_port(port)
     if config.is_ssl:
-        await_hello(listener)
+        listen_with_tls(asyncio.get_running_loop())
     server = uvicorn.Server(config)
     server.capture_signals = _no_signals  # type: ignore[method-assign, assignment] # pytest has its own handlers
     task = asyncio.create_task(server.serve(sockets=[listener]))

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import os
+import secrets
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
+from isal import isal_zlib
 from pymongo import MongoClient
 
 from apm_operator.backup import dump, layout, pipeline, restore
@@ -22,10 +27,14 @@ from apm_operator.backup.job import FolderStorage, Mongo, RestoreJob, Scope
 from apm_operator.backup.manifest import Manifest
 from apm_operator.backup.mongo import list_indexes
 from apm_operator.backup.mongodump import Options
+from apm_operator.backup.report import Tell
 from apm_operator.backup.scope import RESERVED
 from apm_operator.backup.storage.folder import Folder
+from apm_operator.backup.verify import verify
 from cluster import gobuild
+from fakes import backups
 
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _RAW: CodecOptions[RawBSONDocument] = CodecOptions(document_class=RawBSONDocument)
 
@@ -73,13 +82,21 @@ class Place:
         self.storage.put(layout.manifest_key(name), manifest.to_json().encode())
         return manifest
 
+    def keep(self, name: str, archive: bytes) -> Manifest:
+        """A backup of an archive that was made by hand."""
+        data = isal_zlib.compress(archive, wbits=31)
+        facts = {"namespaces": verify(io.BytesIO(data)).namespaces, "archive_size": len(archive)}
+        manifest = backups.manifest(name, data=data).model_copy(update=facts)
+        backups.store(self.storage, manifest, data=data)
+        return manifest
+
     def job(self, **more: Any) -> RestoreJob:
         store = FolderStorage(path=str(self.folder / "store"))
         return RestoreJob(
             **{"namespace": "shop", "policy": "r", "storage": store, "id": "r-1", "target": self.mongo, **more}
         )
 
-    def means(self, tell: restore.Tell = restore.silent) -> restore.Means:
+    def means(self, tell: Tell = restore.silent) -> restore.Means:
         return restore.Means(storage=self.storage, tell=tell, program=str(gobuild.program("mongorestore")), patience=3)
 
     def killed(self, job: RestoreJob, phase: str, number: int) -> int:
@@ -87,6 +104,25 @@ class Place:
         argv = [sys.executable, __file__, job.to_json(), str(self.folder), phase, str(number)]
         path = f"{_REPOSITORY / 'operator'}:{_REPOSITORY / 'tests'}"
         return subprocess.run(argv, env={**os.environ, "PYTHONPATH": path}, check=False, timeout=120).returncode
+
+
+@contextmanager
+def filled(client: MongoClient[dict[str, Any]]) -> Iterator[str]:
+    """Name of a database with some of everything; it is dropped at the end, with all that begin so."""
+    name = f"restore_{secrets.token_hex(4)}"
+    orders = client[name]["orders"]
+    orders.insert_many({"_id": number, "number": number, "raw": secrets.token_bytes(1000)} for number in range(3000))
+    orders.create_index("number", unique=True)
+    client[name]["sessions"].insert_many(
+        {"_id": number, "at": LONG_AGO, "open": number % 2 == 0} for number in range(50)
+    )
+    client[name]["sessions"].create_index("open", partialFilterExpression={"open": True})
+    client[name]["customers"].insert_many({"_id": f"c{number}"} for number in range(10))
+    client[name].create_collection("empty")
+    yield name
+    for each in client.list_database_names():
+        if each.startswith(name):
+            client.drop_database(each)
 
 
 def content(client: MongoClient[dict[str, Any]], database: str) -> dict[str, tuple[str, list[Any]]]:

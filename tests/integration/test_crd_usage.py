@@ -62,7 +62,7 @@ def test_defaults_are_set(control_plane: ControlPlane, namespace: str, agent: st
 @pytest.mark.parametrize("name", ["agent", "agents", "apm", "agentdeployment"])
 def test_is_listed_by_short_name_and_category(control_plane: ControlPlane, namespace: str, agent: str, name: str):
     header, row = kubectl(control_plane, "get", name, f"--namespace={namespace}").splitlines()
-    assert header.split() == ["NAME", "READY", "REASON", "REPLICAS", "MODEL", "AGE"]
+    assert header.split() == ["NAME", "READY", "REASON", "REPLICAS", "PODS", "MODEL", "AGE"]
     assert row.split()[0].rpartition("/")[2] == agent
 
 
@@ -75,14 +75,14 @@ def test_columns_show_the_status(control_plane: ControlPlane, namespace: str, ag
         "lastTransitionTime": "2026-01-01T00:00:00Z",
         "observedGeneration": 1,
     }
-    status = {"conditions": [condition], "readyReplicas": 0, "model": "scripted"}
+    status = {"conditions": [condition], "readyReplicas": 0, "replicas": 3, "model": "scripted"}
     patch = json.dumps({"status": status})
     kubectl(
         control_plane, "patch", KIND, agent, f"--namespace={namespace}",
         "--subresource=status", "--type=merge", f"--patch={patch}",
     )  # fmt: skip
     row = kubectl(control_plane, "get", KIND, agent, f"--namespace={namespace}", "--no-headers").split()
-    assert row[:5] == ["shop", "False", "SecretMissing", "0", "scripted"]
+    assert row[:6] == ["shop", "False", "SecretMissing", "0", "3", "scripted"]
 
 
 def test_scale_changes_replicas(control_plane: ControlPlane, namespace: str, agent: str):
@@ -122,11 +122,13 @@ BACKUPS: dict[str, dict[str, Any]] = {
     },
     "Backup": {"policyRef": {"name": "nightly"}},
     "Restore": {"from": {"backupRef": {"name": "monday"}}},
+    "AgentReport": {"slack": {"webhookSecretRef": {"name": "slack", "key": "url"}}},
 }
 COLUMNS = {
     "BackupPolicy": ["NAME", "SCHEDULE", "LAST SUCCESS", "LAST VERIFIED", "NEXT", "READY"],
     "Backup": ["NAME", "PHASE", "SIZE", "VERIFIED", "AGE", "EXPIRES"],
     "Restore": ["NAME", "PHASE", "PERCENT", "DOCUMENTS", "BACKUP", "AGE"],
+    "AgentReport": ["NAME", "SCHEDULE", "PERIOD", "LAST REPORT", "NEXT", "READY"],
 }
 
 
@@ -142,7 +144,14 @@ def backups(control_plane: ControlPlane, namespace: str, tmp_path: Path) -> None
 @pytest.mark.usefixtures("backups")
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("backuppolicies", "BackupPolicy"), ("bpol", "BackupPolicy"), ("backups", "Backup"), ("restores", "Restore")],
+    [
+        ("backuppolicies", "BackupPolicy"),
+        ("bpol", "BackupPolicy"),
+        ("backups", "Backup"),
+        ("restores", "Restore"),
+        ("agentreports", "AgentReport"),
+        ("areport", "AgentReport"),
+    ],
 )
 def test_resources_of_backups_have_columns(control_plane: ControlPlane, namespace: str, name: str, kind: str):
     header = kubectl(control_plane, "get", name, f"--namespace={namespace}").splitlines()[0]
@@ -152,7 +161,9 @@ def test_resources_of_backups_have_columns(control_plane: ControlPlane, namespac
 @pytest.mark.usefixtures("backups")
 def test_the_category_lists_all_kinds(control_plane: ControlPlane, namespace: str):
     listed = kubectl(control_plane, "get", "apm", f"--namespace={namespace}", "--output=name").split()
-    assert listed == [f"{kind}.apm.valeo-neuroerp.com/it" for kind in ("backuppolicy", "backup", "restore")]
+    assert listed == [
+        f"{kind}.apm.valeo-neuroerp.com/it" for kind in ("agentreport", "backuppolicy", "backup", "restore")
+    ]
 
 
 @pytest.mark.usefixtures("backups")

@@ -13,10 +13,10 @@ from integration.charted import HOME, eventually, installed
 
 GROUP = "apm.valeo-neuroerp.com"
 SHOP = "shop"
-KINDS = ("agentdeployments", "backuppolicies", "backups", "restores")
+KINDS = ("agentdeployments", "backuppolicies", "backups", "agentreports", "restores")
 WRITES = {
     "view": (),
-    "edit": ("agentdeployments", "backuppolicies", "backups"),
+    "edit": ("agentdeployments", "backuppolicies", "backups", "agentreports"),
     "admin": KINDS,
 }
 

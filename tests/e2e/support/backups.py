@@ -21,9 +21,8 @@ _ENDED = {"Completed", "Failed"}
 @contextmanager
 def own_database(space: Space) -> Iterator[Database[dict[str, Any]]]:
     """A database of the test's own, removed at its end with those whose names begin with its name."""
-    cluster = space.cluster.cluster
-    with cluster.reach(AGENTS_NAMESPACE, "mongodb", mongodb.PORT) as (host, port):
-        client: MongoClient[dict[str, Any]] = MongoClient(mongodb.uri(cluster, AGENTS_NAMESPACE, host, port))
+    with mongodb.reached(space.cluster.cluster, AGENTS_NAMESPACE) as uri:
+        client: MongoClient[dict[str, Any]] = MongoClient(uri)
         with client:
             name = f"drill_{secrets.token_hex(4)}"
             try:

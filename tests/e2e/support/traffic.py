@@ -17,20 +17,49 @@ _COUNT = "import os; print(open('/tmp/count').read() if os.path.exists('/tmp/cou
 # One client keeps its connection and one makes a new one for each request; neither tries anything twice. Both
 # take up the authorities to trust as agents do: from a folder that the kubelet renews.
 _CLIENTS = """
-import asyncio, collections, json, os, ssl, sys, time, httpx
+import asyncio, collections, itertools, json, os, ssl, sys, time, uuid, httpx
 BEGAN = time.monotonic()
 BUNDLE = "/trust/ca.crt"
 KEY = {"X-Api-Key": open("/callers/visitor").read()}
 BODY = {"assistant_id": "agent", "input": {"messages": [{"role": "user", "content": "ping"}]}}
-answers, errors = collections.Counter(), []
+answers, ways, errors = collections.Counter(), collections.Counter(), []
 
-async def ask(http):
-    try:
-        answer = await http.post(sys.argv[1] + "/runs/wait", json=BODY)
+async def wait(http):
+    answer = await http.post(sys.argv[1] + "/runs/wait", json=BODY)
+    answer.raise_for_status()
+    return answer.json()
+
+async def stream(http):
+    events, name = {}, ""
+    async with http.stream("POST", sys.argv[1] + "/runs/stream", json={**BODY, "stream_mode": "values"}) as answer:
         answer.raise_for_status()
-        answers[answer.json()["messages"][-1]["content"]] += 1
+        async for line in answer.aiter_lines():
+            if line.startswith("event:"):
+                name = line[6:].strip()
+            elif line.startswith("data:"):
+                events[name] = json.loads(line[5:])
+    if "end" not in events:
+        raise EOFError(f"a stream without an end: {list(events)}")
+    return events["values"]
+
+async def background(http):
+    thread = f"{sys.argv[1]}/threads/{uuid.uuid4()}/runs"
+    made = await http.post(thread, json={**BODY, "if_not_exists": "create"})
+    made.raise_for_status()
+    answer = await http.get(f"{thread}/{made.json()['run_id']}/join")
+    answer.raise_for_status()
+    return answer.json()
+
+WAYS = [globals()[name] for name in sys.argv[2:]]
+
+async def ask(http, turns=itertools.cycle(WAYS)):
+    way = next(turns)
+    try:
+        values = await way(http)
+        answers[values["messages"][-1]["content"]] += 1
+        ways[way.__name__] += 1
     except Exception as error:
-        errors.append(f"{time.monotonic() - BEGAN:.1f} s: {type(error).__name__}: {error}")
+        errors.append(f"{time.monotonic() - BEGAN:.1f} s: {way.__name__}: {type(error).__name__}: {error}")
     with open("/tmp/count.new", "w") as file:
         file.write(str(answers.total()))
     os.replace("/tmp/count.new", "/tmp/count")
@@ -62,10 +91,11 @@ async def let_in():
 
 async def main():
     await let_in()
-    await asyncio.gather(keep_connection(), connect_anew())
+    both = (keep_connection, connect_anew)
+    await asyncio.gather(*(client() for client in both for _ in WAYS))
 
 asyncio.run(main())
-print(json.dumps({"answers": answers, "errors": errors}))
+print(json.dumps({"answers": answers, "ways": ways, "errors": errors}))
 """
 
 
@@ -75,25 +105,30 @@ class Report:
 
     Attributes:
         answers: how often each text was answered.
+        ways: how often each way of asking was answered.
         errors: what failed, one line each.
     """
 
     answers: dict[str, int] = field(default_factory=dict)
+    ways: dict[str, int] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
 
 
 @contextmanager
-def traffic(space: Space, agent: str, image: str) -> Iterator[Report]:
-    """Clients that ask `agent` for as long as the context lasts; the report is filled at its end."""
+def traffic(space: Space, agent: str, image: str, ways: tuple[str, ...] = ("wait",)) -> Iterator[Report]:
+    """Clients that ask `agent` for as long as the context lasts; the report is filled at its end.
+
+    `ways` are `wait`, `stream` and `background`, which makes a run and then joins it.
+    """
     report = Report()
-    space.apply(_pod(agent, f"https://{agent}.{space.name}.svc:{PORT}", image))
+    space.apply(_pod(agent, [f"https://{agent}.{space.name}.svc:{PORT}", *ways], image))
     space.kubectl("wait", "--for=condition=Ready", f"pod/{_POD}", "--timeout=60s")
     wait_for_answers(space, 1)
     yield report
     space.kubectl("exec", _POD, "--", "python3", "-c", _STOP)
     space.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{_POD}", "--timeout=60s")
     found = json.loads(space.kubectl("logs", _POD))
-    report.answers, report.errors = found["answers"], found["errors"]
+    report.answers, report.ways, report.errors = found["answers"], found["ways"], found["errors"]
 
 
 def wait_for_answers(space: Space, more: int) -> None:
@@ -106,7 +141,7 @@ def wait_for_answers(space: Space, more: int) -> None:
     until("answers to the clients", count, lambda seen: seen >= goal, seconds=60)
 
 
-def _pod(agent: str, url: str, image: str) -> dict[str, Any]:
+def _pod(agent: str, arguments: list[str], image: str) -> dict[str, Any]:
     return {
         "apiVersion": "v1",
         "kind": "Pod",
@@ -124,7 +159,7 @@ def _pod(agent: str, url: str, image: str) -> dict[str, Any]:
                 {
                     "name": "clients",
                     "image": image,
-                    "command": ["python3", "-c", _CLIENTS, url],
+                    "command": ["python3", "-c", _CLIENTS, *arguments],
                     "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
                     "volumeMounts": [
                         {"name": "trust", "mountPath": "/trust", "readOnly": True},

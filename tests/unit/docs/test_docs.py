@@ -10,7 +10,13 @@ from agent_runtime.spec.checks import check
 from apm_operator import conditions
 from apm_operator.api.agentdeployment import AgentDeploymentSpec
 from apm_operator.api.crd import KINDS
+from apm_operator.api.restore import RestoreSpec
 from apm_operator.audit.baseline import CHECKS
+from apm_operator.backup import errors
+from apm_operator.backup.errors import BackupError
+from apm_operator.report import errors as report_errors
+from apm_operator.report import work
+from apm_operator.report.errors import ReportError
 from cluster.settings import REPOSITORY
 from docs import reference
 
@@ -37,12 +43,30 @@ def test_agents_in_the_text_are_valid(page):
             assert check(spec) == ()
 
 
+def restores():
+    """The manifests of Restores that the page about recovery has."""
+    text = (REPOSITORY / "docs" / "recovery.md").read_text()
+    blocks = re.findall(r"^```yaml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    return [each for each in map(yaml.safe_load, blocks) if each["kind"] == "Restore"]
+
+
+@pytest.mark.parametrize("restore", restores(), ids=lambda each: each["metadata"]["name"])
+def test_a_restore_on_the_page_takes_no_more_than_its_section_speaks_of(restore):
+    spec = RestoreSpec.model_validate(restore["spec"])
+    if spec.mode == "Replace" or spec.target.databases:
+        assert spec.namespaces == ("apm_state.*",)  # else all that the backup holds would take its place
+
+
 def test_every_reason_is_explained():
     reasons = {
         value
         for name, value in vars(conditions).items()
         if name.isupper() and isinstance(value, str) and not name.startswith("_")
     }
+    for package, base in ((errors, BackupError), (report_errors, ReportError)):
+        found = [each for each in vars(package).values() if isinstance(each, type) and issubclass(each, base)]
+        reasons |= {each.reason for each in found}
+    reasons |= {work.COMPLETED, work.NUMBERS_UNKNOWN}
     explained = set(re.findall(r"^## (\w+)", (REPOSITORY / "docs" / "troubleshooting.md").read_text(), re.MULTILINE))
     assert reasons
     assert reasons <= explained

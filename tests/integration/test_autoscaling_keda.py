@@ -1,0 +1,116 @@
+"""The operator beside KEDA's own kinds: asked, followed, and left again. KEDA itself does not run here."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from cluster import crds, gobuild
+from cluster.controlplane import ControlPlane
+from cluster.instances import control_plane as start_control_plane
+from cluster.progress import wait_until
+from integration.operators import Operator, eventually, operator
+from integration.shop import Shop
+
+STATE = {"mongodb": {"uriSecretRef": {"name": "apm-mongodb", "key": "uri"}}}
+QUEUE = {"minReplicas": 0, "maxReplicas": 8, "targetQueueDepth": 5, "targetCPUUtilizationPercentage": 70}
+
+
+@pytest.fixture(scope="module")
+def plane() -> Iterator[ControlPlane]:
+    """A control plane of its own: other tests look at a cluster without KEDA."""
+    with start_control_plane() as plane:
+        crds.install(plane)
+        serve(plane)
+        yield plane
+
+
+def serve(plane: ControlPlane) -> None:
+    """Have the API server know the kinds of KEDA that the operator uses."""
+    folder = gobuild.module_directory("keda", "github.com/kedacore/keda/v2") / "config/crd/bases"
+    kinds = ("scaledobjects", "triggerauthentications")
+    for kind in kinds:
+        plane.kubectl("apply", "--server-side", f"--filename={folder / f'keda.sh_{kind}.yaml'}")
+    wait_until(
+        "serving the CRDs of KEDA",
+        lambda: set(kinds) <= set(plane.kubectl("api-resources", "--api-group=keda.sh").split()),
+        seconds=30,
+    )
+
+
+@pytest.fixture
+def shop(plane: ControlPlane) -> Iterator[Shop]:
+    """A namespace of its own: collecting what another test's agent left may take a minute in a young cluster."""
+    made = Shop(plane, f"queues-{secrets.token_hex(4)}")
+    plane.kubectl("create", "namespace", made.namespace)
+    made.kubectl("create", "secret", "generic", "apm-mongodb", "--from-literal=uri=mongodb://x")
+    yield made
+    made.kubectl("delete", "agent", "--all")
+
+
+@pytest.fixture
+def running(shop: Shop, tmp_path: Path) -> Iterator[Operator]:
+    with operator(shop.plane.kubeconfig, shop.namespace, tmp_path / "log") as started:
+        started.ready()
+        yield started
+
+
+def condition(shop: Shop) -> dict[str, Any]:
+    conditions = shop.get("agent").get("status", {}).get("conditions", [])
+    return next((each for each in conditions if each["type"] == "Autoscaling"), {})
+
+
+def look_again(shop: Shop, mark: str) -> None:
+    shop.kubectl("annotate", "agent", "one", f"apm.valeo-neuroerp.com/reconcile-at={mark}", "--overwrite")
+    eventually("seen", lambda: shop.get("agent")["status"].get("lastHandledReconcileAt") == mark)
+
+
+def test_keda_scales_an_agent_by_its_queue_and_is_let_go(shop: Shop, running: Operator):
+    shop.agent(state=STATE, autoscaling=QUEUE)
+    eventually("KEDA is asked", lambda: condition(shop).get("reason") == "KedaNotReady")
+    spec = shop.get("scaledobject")["spec"]
+    assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (0, 8)
+    assert [each["type"] for each in spec["triggers"]] == ["mongodb", "mongodb", "mongodb", "cpu"]
+    assert shop.get("triggerauthentication")["spec"]["secretTargetRef"][0]["name"] == "apm-mongodb"
+    assert shop.get("hpa") == {}
+    assert shop.get("deployment")["spec"]["replicas"] == 1
+
+    ready = {"status": {"conditions": [{"type": "Ready", "status": "True", "reason": "ScaledObjectReady"}]}}
+    patch = json.dumps(ready)
+    shop.kubectl("patch", "scaledobject", "one", "--subresource=status", "--type=merge", f"--patch={patch}")
+    shop.kubectl("scale", "deployment", "one", "--replicas=0")
+    look_again(shop, "1")
+    assert condition(shop)["reason"] == "KedaReady"
+    assert shop.get("deployment")["spec"]["replicas"] == 0
+    assert running.calls()["apply", "ScaledObject"] == 1, "what KEDA's kind does not know would be applied for ever"
+
+    shop.kubectl("patch", "scaledobject", "one", "--type=merge", '--patch={"spec":{"maxReplicaCount":99}}')
+    look_again(shop, "2")
+    assert shop.get("scaledobject")["spec"]["maxReplicaCount"] == 8
+
+    shop.agent(state=STATE, autoscaling=QUEUE, priorityClassName="other")
+    eventually("a pod takes up what is new", lambda: shop.get("deployment")["spec"]["replicas"] == 1)
+
+    cpu = {"maxReplicas": 8, "targetCPUUtilizationPercentage": 70}
+    shop.agent(state=STATE, autoscaling=cpu)
+    eventually("the other autoscaler", lambda: shop.get("hpa") and not shop.get("scaledobject"))
+    assert shop.get("triggerauthentication") == {}
+    running.idle()
+
+
+def test_zero_replicas_end_it(shop: Shop, running: Operator):
+    shop.agent(state=STATE, autoscaling=QUEUE)
+    eventually("KEDA is asked", lambda: condition(shop).get("reason") == "KedaNotReady")
+    shop.kubectl("scale", "agent", "one", "--replicas=0")
+    eventually("KEDA is let go", lambda: not shop.get("scaledobject"))
+    eventually("no pods", lambda: shop.get("deployment")["spec"]["replicas"] == 0)
+    running.idle()
+    assert condition(shop) == {}
+    shop.kubectl("scale", "agent", "one", "--replicas=1")
+    eventually("KEDA is asked again", lambda: shop.get("scaledobject"))
+    assert shop.get("deployment")["spec"]["replicas"] == 1
