@@ -19,10 +19,14 @@ PYTEST := $(RUN)/python -m pytest
 COMPILE := $(RUN)/uv pip compile --quiet --generate-hashes --no-header --no-annotate --python-version 3.11 \
   --no-emit-index-url --no-emit-find-links
 
-.PHONY: help venv lock generate lint unit integration e2e test bench demo up down status images install soak clean-cache
+KILLED := tests/unit/apm_operator/backup/test_verify.py tests/integration/test_backup_killed.py \
+  tests/integration/test_backup_dump.py tests/integration/test_agents_call.py tests/integration/test_runtime_kills.py \
+  tests/integration/test_events_killed.py tests/integration/test_runtime_faults.py
+
+.PHONY: help venv lock generate dashboard-picture lint unit integration e2e test bench demo up down status images install soak clean-cache
 
 help: ## list the targets
-	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  %-12s %s\n' "$$name" "$$text"; done
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/\1|\2/p' $(MAKEFILE_LIST) | while IFS='|' read -r name text; do printf '  %-18s %s\n' "$$name" "$$text"; done
 
 demo: venv ## from nothing to a conversation with two agents in a cluster
 	@$(CLUSTER) demo
@@ -56,7 +60,9 @@ integration: venv ## tests against a real API server and MongoDB
 e2e: venv ## tests with real pods
 	@$(PYTEST) tests/e2e
 
-soak: venv ## the e2e tests with full counts of kills, loads and renewals of certificates
+soak: venv ## kills of pods and backups, bit flips, and the e2e tests, with full counts and loads
+	@APM_KILLS=$${APM_KILLS:-50} APM_FLIPS=$${APM_FLIPS:-20000} APM_MONGODB_AWAY=$${APM_MONGODB_AWAY:-60} \
+	  APM_MODEL_RUNS=$${APM_MODEL_RUNS:-300} $(PYTEST) --timeout=3600 $(KILLED)
 	@APM_SOAK=1 $(PYTEST) tests/e2e
 
 bench: venv ## measure the operator and the runtime
@@ -70,19 +76,29 @@ lint: venv ## style, types, import rules, generated files, manifests
 	@$(RUN)/python -m apm_operator.api --check
 	@$(RUN)/python deploy/render.py --check
 	@$(RUN)/python docs/reference.py --check
+	@$(RUN)/python docs/openapi.py --check
+	@$(RUN)/python docs/metrics.py --check
+	@$(RUN)/python -m deploy.dashboard --check
 	@"$$($(CLUSTER) bin helm)" lint --quiet --strict charts/apm-operator
 
 lock: venv ## make the locks in requirements/ anew from pyproject.toml
 	@$(COMPILE) pyproject.toml --extra operator --output-file requirements/operator.txt
-	@$(COMPILE) pyproject.toml --extra runtime --output-file requirements/runtime.txt
+	@$(COMPILE) pyproject.toml --extra runtime --extra tracing --output-file requirements/runtime.txt
 	@$(COMPILE) pyproject.toml --extra backup --output-file requirements/backup.txt
 	@$(COMPILE) --group sbom --output-file requirements/sbom.txt
+	@$(COMPILE) --group langgraph-dev --output-file requirements/langgraph-dev.txt
 	@$(COMPILE) pyproject.toml --all-extras --group dev --output-file requirements/dev.txt
 
-generate: venv ## write the generated files anew: CRDs, plain manifests, reference
+generate: venv ## write the generated files anew: CRDs, plain manifests, reference, OpenAPI, metrics, dashboard
 	@$(RUN)/python -m apm_operator.api
 	@$(RUN)/python deploy/render.py
 	@$(RUN)/python docs/reference.py
+	@$(RUN)/python docs/openapi.py
+	@$(RUN)/python docs/metrics.py
+	@$(RUN)/python -m deploy.dashboard
+
+dashboard-picture: venv ## draw the dashboard of docs/monitoring.md anew, from data of a test
+	@APM_PICTURE=docs/images/dashboard.svg $(PYTEST) tests/integration/test_dashboard.py
 
 venv: $(VENV)/.complete ## make the virtual environment of $(LOCK)
 
