@@ -121,7 +121,7 @@ def _task(task: dict[str, Any]) -> dict[str, Any]:
 
 
 def _status(status: dict[str, Any]) -> dict[str, Any]:
-    state = str(status["state"]).removeprefix("TASK_STATE_").lower().replace("_", "-")
+    state = str(status["state"]).removeprefix("TASK_STATE_").lower().replace("_", "-").replace("unspecified", "unknown")
     told = {**status, "state": state}
     return {**told, "message": _message(status["message"])} if "message" in status else told
 

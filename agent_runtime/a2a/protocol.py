@@ -6,7 +6,7 @@ What is written is built as plain data where it is made.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
@@ -32,6 +32,8 @@ class TaskState(StrEnum):
     INPUT_REQUIRED = "TASK_STATE_INPUT_REQUIRED"
     REJECTED = "TASK_STATE_REJECTED"
     AUTH_REQUIRED = "TASK_STATE_AUTH_REQUIRED"
+    UNSPECIFIED = "TASK_STATE_UNSPECIFIED"
+    """Of a task that can't be read."""
 
     @property
     def active(self) -> bool:
@@ -133,7 +135,7 @@ class ListRequest(Wire):
     """Parameters of ListTasks."""
 
     context_id: str = ""
-    status: TaskState | Literal["TASK_STATE_UNSPECIFIED"] | None = None
+    status: TaskState | None = None
     page_size: int = Field(default=50, ge=1, le=100)
     page_token: str = ""
     history_length: int | None = Field(default=None, ge=0)

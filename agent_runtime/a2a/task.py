@@ -54,6 +54,11 @@ class Task:
         return self.runs[-1]
 
     @property
+    def unreadable(self) -> str:
+        """Why one of its runs can't be read, if so."""
+        return next((run.unreadable for run in self.runs if run.unreadable), "")
+
+    @property
     def interrupts(self) -> list[Interrupt]:
         """What the agent waits for an answer to."""
         return list(self.values.get("__interrupt__") or [])
@@ -66,6 +71,8 @@ class Task:
             return TaskState.WORKING if run.attempt else TaskState.SUBMITTED
         if run.status != "interrupted":
             return _STATES[run.status]
+        if run.unreadable:
+            return TaskState.UNSPECIFIED
         asks = self.interrupts and CANCELLED not in run.metadata
         return TaskState.INPUT_REQUIRED if asks else TaskState.CANCELED
 
@@ -85,7 +92,7 @@ class Task:
     def as_json(self, history: int | None = None, *, artifacts: bool = True) -> dict[str, Any]:
         """The `Task`; `history` is how many of its newest messages are told."""
         task: dict[str, Any] = {"id": self.id, "contextId": self.context_id, "status": self.status()}
-        sent = [self._sent(run) for run in self.runs]
+        sent = [self._sent(run) for run in self.runs if not run.unreadable]
         if kept := sent[-history:] if history else sent if history is None else []:
             task["history"] = kept
         if artifacts and (found := self.artifacts()):
@@ -94,7 +101,7 @@ class Task:
 
     def artifacts(self) -> list[dict[str, Any]]:
         """What the agent said in this task; the values of its state where it says nothing in words."""
-        if self.state is not TaskState.COMPLETED:
+        if self.state is not TaskState.COMPLETED or self.unreadable:
             return []
         spoken = [(identifier, text) for identifier, text in answers(self.values) if text]
         if spoken:
@@ -106,7 +113,9 @@ class Task:
 
     def _said(self) -> Iterator[dict[str, Any]]:
         """The parts of the message that goes with the status."""
-        if self.state is TaskState.INPUT_REQUIRED:
+        if self.unreadable:
+            yield {"text": f"the task can't be read: {self.unreadable}"}
+        elif self.state is TaskState.INPUT_REQUIRED:
             for asked in self.interrupts:
                 yield {**part(plain(asked.value)), "metadata": {"interrupt": asked.id}}
         elif self.state is TaskState.FAILED and self.newest.error:

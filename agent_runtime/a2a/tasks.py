@@ -18,7 +18,7 @@ from agent_runtime.a2a.errors import (
 )
 from agent_runtime.a2a.protocol import TaskState
 from agent_runtime.a2a.task import MESSAGE, Task, key_of
-from agent_runtime.errors import ConflictError, UnavailableError
+from agent_runtime.errors import ConflictError, UnavailableError, UnreadableError
 from agent_runtime.runs.request import CommandRequest, RunRequest
 from agent_runtime.runs.spoken import MODES
 from agent_runtime.state.records import CANCELLED, TASK, RunQuery
@@ -95,11 +95,15 @@ class Tasks:
 
         Raises:
             TaskNotFoundError: The caller has none of this id.
+            UnreadableError: It can't be read.
         """
         found = await self._agent.runs.store.find_runs(RunQuery(principal.owner, {TASK: ""}, run_id=task_id))
         if not found:
             raise TaskNotFoundError(f"there is no task {task_id}")
-        return await self._task(found[0], principal)
+        task = await self._task(found[0], principal)
+        if task.unreadable:
+            raise UnreadableError(task.unreadable)
+        return task
 
     async def list(self, asked: ListRequest, principal: Principal) -> Page:
         """Tasks of the caller, by the last change of the run that began them.
@@ -222,13 +226,13 @@ class Tasks:
             query = RunQuery(principal.owner, {TASK: root.run_id}, thread_id=root.thread_id, limit=_LONGEST_CHAIN)
             runs += sorted(await self._agent.runs.store.find_runs(query), key=lambda run: run.created_at)
         newest = runs[-1]
-        if newest.active or newest.error or not (whole or newest.status == "interrupted"):
+        if newest.unreadable or newest.active or newest.error or not (whole or newest.status == "interrupted"):
             return Task(tuple(runs), {})
         values = await self._agent.runs.wait(newest)
         return Task(tuple(runs), {} if "__error__" in values else values)
 
 
 def _fits(task: Task, status: str | None, after: datetime | None) -> bool:
-    if status not in {None, "TASK_STATE_UNSPECIFIED", task.state}:
+    if status not in {None, TaskState.UNSPECIFIED, task.state}:
         return False
     return after is None or task.newest.updated_at >= after

@@ -32,6 +32,20 @@ LARGEST_FOUND = 32 << 20
 """Bytes of the values that one search finds."""
 
 
+class SealedItem(SearchItem):
+    """An item whose value can't be read, such as without its key; `unreadable` says why."""
+
+    __slots__ = ("unreadable",)
+
+    def __init__(self, unreadable: str, **fields: Any) -> None:
+        super().__init__(**fields, value={})
+        self.unreadable = unreadable
+
+    def dict(self) -> dict[str, Any]:
+        """As clients get it."""
+        return {**super().dict(), "unreadable": self.unreadable}
+
+
 class Items(BaseStore):
     """LangGraph's store by four operations. Words are not looked up by meaning: `query` and `index` change nothing."""
 
@@ -49,8 +63,11 @@ class Items(BaseStore):
         """One item that has not expired; its life begins anew if that is asked for."""
 
     @abstractmethod
-    async def find(self, asked: SearchOp) -> list[SearchItem]:
-        """Items below a namespace, those that changed last first."""
+    async def find(self, asked: SearchOp, *, sealed: bool = False) -> list[SearchItem]:
+        """Items below a namespace, those that changed last first.
+
+        With `sealed` also those that can't be read, as `SealedItem`; a filter passes them by.
+        """
 
     @abstractmethod
     async def keep(self, asked: PutOp) -> None:

@@ -51,7 +51,7 @@ class MemoryItems(Items):
             self._refresh(place)
         return kept.item
 
-    async def find(self, asked: SearchOp) -> list[SearchItem]:
+    async def find(self, asked: SearchOp, *, sealed: bool = False) -> list[SearchItem]:  # noqa: ARG002
         check_filter(asked.filter)
         self._forget_expired()
         prefix = tuple(asked.namespace_prefix)

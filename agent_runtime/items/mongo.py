@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from langgraph.store.base import GetOp, Item, ListNamespacesOp, PutOp, SearchItem, SearchOp
 from pymongo import ASCENDING, DESCENDING
 
-from agent_runtime.errors import InputError
-from agent_runtime.items.base import LARGEST_FOUND, Items, expiry
+from agent_runtime.errors import InputError, UnreadableError
+from agent_runtime.items.base import LARGEST_FOUND, Items, SealedItem, expiry
 from agent_runtime.items.match import check_filter, chosen, fits
 from agent_runtime.runs.encode import dumps
 from agent_runtime.state.connection import answering
@@ -58,25 +57,29 @@ class MongoItems(Items):
                 return None
             if asked.refresh_ttl:
                 await self._refresh([document])
-        return Item(**self._fields(document))
+        return Item(**_fields(document), value=self._value(document))
 
-    async def find(self, asked: SearchOp) -> list[SearchItem]:
+    async def find(self, asked: SearchOp, *, sealed: bool = False) -> list[SearchItem]:
         check_filter(asked.filter)
         if asked.limit <= 0:
             return []
-        found: list[dict[str, Any]] = []
+        found: list[tuple[dict[str, Any], SearchItem]] = []
         size, skip = 0, asked.offset
         order = [("updated_at", DESCENDING), ("_id", ASCENDING)]
         async with answering():
             async with self._items.find(self._below(asked.namespace_prefix), sort=order, limit=_SCANNED) as cursor:
                 async for document in cursor:
-                    if not fits(self._value(document), asked.filter):
+                    item = self._found(document)
+                    fitting = (
+                        sealed and not asked.filter if isinstance(item, SealedItem) else fits(item.value, asked.filter)
+                    )
+                    if not fitting:
                         continue
                     if skip:
                         skip -= 1
                         continue
-                    found.append(document)
-                    size += len(document["value"])
+                    found.append((document, item))
+                    size += 0 if isinstance(item, SealedItem) else len(document["value"])
                     if size > LARGEST_FOUND:
                         raise InputError(
                             f"the items found have more than {LARGEST_FOUND >> 20} MiB: ask for fewer with `limit`"
@@ -84,8 +87,8 @@ class MongoItems(Items):
                     if len(found) == asked.limit:
                         break
             if asked.refresh_ttl:
-                await self._refresh(found)
-        return [SearchItem(**self._fields(document)) for document in found]
+                await self._refresh([document for document, _ in found])
+        return [item for _, item in found]
 
     async def keep(self, asked: PutOp) -> None:
         identifier = self._id(asked.namespace, asked.key)
@@ -116,7 +119,8 @@ class MongoItems(Items):
         stages = [{"$match": self._below(fixed)}, {"$group": {"_id": "$path"}}]
         async with answering():
             paths = [document["_id"] async for document in await self._items.aggregate(stages)]
-        return chosen([tuple(path.split(_END)[:-1]) for path in paths], asked)
+        # What was written by others may have no path.
+        return chosen([tuple(path.split(_END)[:-1]) for path in paths if isinstance(path, str)], asked)
 
     @property
     def _items(self) -> AsyncCollection[dict[str, Any]]:
@@ -133,12 +137,13 @@ class MongoItems(Items):
         return wanted
 
     def _value(self, document: dict[str, Any]) -> dict[str, Any]:
-        value: dict[str, Any] = json.loads(self._vault.open(document["value"], f"{document['_id']}|value"))
-        return value
+        return self._vault.open_object(document.get("value"), f"{document['_id']}|value")
 
-    def _fields(self, document: dict[str, Any]) -> dict[str, Any]:
-        fields = {name: document[name] for name in ("key", "created_at", "updated_at")}
-        return {**fields, "namespace": tuple(document["namespace"]), "value": self._value(document)}
+    def _found(self, document: dict[str, Any]) -> SearchItem:
+        try:
+            return SearchItem(**_fields(document), value=self._value(document))
+        except UnreadableError as error:
+            return SealedItem(str(error), **_fields(document))
 
     async def _refresh(self, documents: list[dict[str, Any]]) -> None:
         moment = now()
@@ -146,6 +151,11 @@ class MongoItems(Items):
             if document["ttl"]:
                 changes = {"expires_at": expiry(document["ttl"], moment)}
                 await self._items.update_one({"_id": document["_id"]}, {"$set": changes})
+
+
+def _fields(document: dict[str, Any]) -> dict[str, Any]:
+    fields = {name: document[name] for name in ("key", "created_at", "updated_at")}
+    return {**fields, "namespace": tuple(document["namespace"])}
 
 
 def _living() -> dict[str, Any]:

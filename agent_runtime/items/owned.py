@@ -32,9 +32,9 @@ class OwnedItems(Items):
         item = await self._kept.fetch(asked._replace(namespace=self._inward(asked.namespace)))
         return _outward(item) if item else None
 
-    async def find(self, asked: SearchOp) -> list[SearchItem]:
+    async def find(self, asked: SearchOp, *, sealed: bool = False) -> list[SearchItem]:
         inward = asked._replace(namespace_prefix=self._inward(asked.namespace_prefix))
-        return [_outward(item) for item in await self._kept.find(inward)]
+        return [_outward(item) for item in await self._kept.find(inward, sealed=sealed)]
 
     async def keep(self, asked: PutOp) -> None:
         await self._kept.keep(asked._replace(namespace=self._inward(asked.namespace)))

@@ -13,7 +13,14 @@ from uuid import NAMESPACE_OID, uuid4, uuid5
 from langgraph.constants import END, START
 from langgraph.errors import InvalidUpdateError
 
-from agent_runtime.errors import AgentError, ConflictError, InputError, NotFoundError, UnavailableError
+from agent_runtime.errors import (
+    AgentError,
+    ConflictError,
+    InputError,
+    NotFoundError,
+    UnavailableError,
+    UnreadableError,
+)
 from agent_runtime.resilience.subject import Subject
 from agent_runtime.runs.executor import state_at, thread_config
 from agent_runtime.runs.following import Following, patiently
@@ -230,9 +237,9 @@ class RunService:
             self.worker.offer(run.thread_id)
 
     async def cancel_many(self, runs: Iterable[Run], action: CancelAction) -> None:
-        """Cancels those of the runs that have not ended."""
+        """Cancels those of the runs that have not ended; one that can't be read ends when it can."""
         for run in runs:
-            with suppress(ConflictError):
+            with suppress(ConflictError, UnreadableError):
                 await self.cancel(run, action)
 
     async def chosen(

@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
 from agent_runtime.a2a.content import CONVERSATION, channels_of
-from agent_runtime.errors import AgentError, ConflictError, InputError, NotFoundError, UnavailableError
+from agent_runtime.errors import AgentError, ConflictError, InputError, NotFoundError, UnavailableError, UnreadableError
 from agent_runtime.runs.encode import dumps
 from agent_runtime.runs.request import CommandRequest, RunRequest
 from agent_runtime.runs.spoken import MODES, Said, Spoken, answers, silent_nodes, text_of
@@ -164,6 +164,8 @@ async def _resumed(agent: Agent, thread: str, given: list[dict[str, Any]]) -> di
     newest = await agent.runs.store.runs(thread, None, 1, 0)
     if not newest or newest[0].status != "interrupted":
         return None
+    if newest[0].unreadable:
+        raise UnreadableError(newest[0].unreadable)
     questions = (await agent.runs.wait(newest[0])).get("__interrupt__") or []
     if len(questions) > 1:
         raise ConflictError(f"the agent asks {len(questions)} things at once: answer it by another API than this one")

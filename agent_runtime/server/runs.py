@@ -148,16 +148,19 @@ def _action(request: Request) -> CancelAction:
 
 def describe(agent: Agent, run: Run) -> dict[str, Any]:
     """A run as langgraph-sdk's `Run`; `error` says why it failed."""
+    # A client that does not know of `unreadable` gets a run of which less is known.
+    sealed = {"unreadable": run.unreadable} if run.unreadable else {}
     return {
         "run_id": run.run_id,
         "thread_id": shown(run.thread_id),
         "assistant_id": agent.assistant_id,
         "status": run.status,
         "metadata": {name: value for name, value in run.metadata.items() if not name.startswith(PUSH)},
-        "multitask_strategy": run.request["body"]["multitask_strategy"],
+        "multitask_strategy": None if sealed else run.request["body"]["multitask_strategy"],
         "created_at": run.created_at,
         "updated_at": run.updated_at,
         "error": run.error,
+        **sealed,
     }
 
 

@@ -11,10 +11,13 @@ if TYPE_CHECKING:
 
 
 def selected(whole: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
-    """The named fields, or all if none is named; `values.x` is the field `x` of `values`."""
+    """The named fields, or all if none is named; `values.x` is the field `x` of `values`.
+
+    That something can't be read is told in any case.
+    """
     if not names:
         return whole
-    found: dict[str, Any] = {name: value for name, value in whole.items() if name in names}
+    found: dict[str, Any] = {name: value for name, value in whole.items() if name in names or name == "unreadable"}
     for name in names:
         field, _, inner = name.partition(".")
         value = whole.get(field)

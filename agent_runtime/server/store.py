@@ -82,7 +82,7 @@ async def search_items(request: Request) -> Response:
     asked = SearchOp(body.namespace_prefix, body.filter, body.limit, body.offset, refresh_ttl=body.refresh_ttl)
 
     async def found() -> AsyncIterator[dict[str, Any]]:
-        for item in await _items(request).find(asked):
+        for item in await _items(request).find(asked, sealed=True):
             yield item.dict()
 
     return await reply_list(request, found(), "items")

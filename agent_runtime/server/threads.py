@@ -10,7 +10,14 @@ from pydantic import Field
 from starlette.responses import Response
 from starlette.routing import Route
 
-from agent_runtime.errors import AgentError, ConflictError, InputError, NotFoundError
+from agent_runtime.errors import (
+    AgentError,
+    ConflictError,
+    InputError,
+    NotFoundError,
+    StateLostError,
+    UnreadableError,
+)
 from agent_runtime.runs.executor import state_at, thread_config
 from agent_runtime.runs.request import CheckpointRef
 from agent_runtime.runs.service import new_thread
@@ -137,7 +144,7 @@ async def search_threads(request: Request) -> Response:
 
     async def found() -> AsyncIterator[dict[str, Any]]:
         async for thread in paged(page, body.limit, body.offset, _THREADS):
-            one = await describe(agent, thread) if whole else _plain(thread)
+            one = await _listed(agent, thread) if whole else _plain(thread)
             yield selected(one, names)
 
     return await reply_list(request, found())
@@ -232,6 +239,14 @@ async def describe(agent: Agent, thread: Thread) -> dict[str, Any]:
     state = await agent.graph.aget_state(thread_config(thread.thread_id))
     interrupts = {task.id: list(task.interrupts) for task in state.tasks if task.interrupts}
     return {**_plain(thread), "values": state.values or None, "interrupts": interrupts}
+
+
+async def _listed(agent: Agent, thread: Thread) -> dict[str, Any]:
+    """A thread among others, which are listed as well where the values of this one can't be read."""
+    try:
+        return await describe(agent, thread)
+    except (UnreadableError, StateLostError) as error:
+        return {**_plain(thread), "values": None, "interrupts": {}, "unreadable": str(error)}
 
 
 def _plain(thread: Thread) -> dict[str, Any]:

@@ -105,6 +105,8 @@ class Run:
     error: dict[str, str] | None = None
     checkpoint: str | None = None
     """The checkpoint that the run ended with, where it ended with one."""
+    unreadable: str = ""
+    """Why what was asked for can't be read, where it can't; `request` is empty then, and only lists have the run."""
     created_at: datetime = field(default_factory=now)
     updated_at: datetime = field(default_factory=now)
 

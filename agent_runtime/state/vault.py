@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from bson import Binary
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from agent_runtime.state.checkpoints.seal import Sealer
 
 log = structlog.get_logger()
+
+_MALFORMED = "it is no JSON object: it was changed from outside"
 
 
 class Vault:
@@ -28,6 +31,21 @@ class Vault:
     def close(self, text: str, place: str) -> str | Binary:
         """What is kept of a text; where it is encrypted, it can be opened at the same `place` only."""
         return text if self._sealer is None else Binary(self._sealer.seal(text.encode(), place))
+
+    def open_object(self, kept: Any, place: str) -> dict[str, Any]:
+        """The JSON object that a text is.
+
+        Raises:
+            UnreadableError: As `open`; or it is none, such as after a change by hand.
+        """
+        try:
+            found = json.loads(self.open(kept, place)) if isinstance(kept, str | bytes) else None
+        except (ValueError, IndexError):
+            found = None
+        if not isinstance(found, dict):
+            self._tell(_MALFORMED)
+            raise UnreadableError(_MALFORMED)
+        return found
 
     def open(self, kept: str | bytes, place: str) -> str:
         """The text.

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
+from langgraph_sdk.errors import APIStatusError
 from pymongo import MongoClient
 
 from agent_runtime.errors import UnreadableError
 from agent_runtime.events.event import Event
 from agent_runtime.events.wait import Wait
-from agent_runtime.state.records import Hook, now
+from agent_runtime.items.owned import OwnedItems
+from agent_runtime.state.records import ANONYMOUS, Hook, Run, Thread, now
 from fakes.agents import running
 from fakes.events import eventually
 
@@ -65,6 +67,10 @@ async def fill(it: RunningAgent, name: str) -> None:
     async with httpx.AsyncClient(base_url=it.url, timeout=20) as http:
         asked = await http.post(f"/threads/{name}/runs/wait", json={**ASK, "input": {"what": name}})
         assert "__interrupt__" in asked.json()
+    await it.agent.store.add_thread(Thread("shared"))
+    body = {"multitask_strategy": "enqueue", "input": {"what": name}}
+    await it.agent.store.add_run(Run(f"r-{name}", "shared", {"body": body}, status="success"))
+    await it.client.store.put_item(["notes"], key=name, value={"what": name})
     log, waits = it.agent.events.log, it.agent.events.waits.storage
     before = len(await log.dead_letters())
     await log.append(Event(id=name, source="s", type="t", data=name))
@@ -117,6 +123,26 @@ async def test_all_else_is_listed_and_ends_in_time(poor):
         (letter,) = (one for one in letters if "unreadable" in one)
         assert (await http.post(f"/events/dead-letters/{letter['id']}/replay")).status_code == 503
         assert (await http.delete(f"/events/dead-letters/{letter['id']}")).status_code == 204
+
+
+async def test_items_and_runs_of_others_are_listed(poor):
+    found = (await poor.client.store.search_items(["notes"]))["items"]
+    assert [(item["key"], item["value"], "unreadable" in item) for item in found] == [
+        ("lost", {}, True),
+        ("old", {"what": "old"}, False),
+    ]
+    assert (await poor.client.store.list_namespaces())["namespaces"] == [["notes"]]
+    graph = OwnedItems(poor.agent.items, lambda: ANONYMOUS)
+    assert [item.key for item in await graph.asearch(("notes",))] == ["old"]
+    lost, old = await poor.client.runs.list("shared")
+    assert "a key that is not there" in lost["unreadable"]
+    assert (lost["run_id"], lost["status"], lost["multitask_strategy"]) == ("r-lost", "success", None)
+    assert (old["multitask_strategy"], "unreadable" in old) == ("enqueue", False)
+    threads = {one["thread_id"]: one for one in await poor.client.threads.search()}
+    assert "a key that is not there" in threads["lost"]["unreadable"]
+    assert threads["old"]["values"] == {"what": "old"}
+    with pytest.raises(APIStatusError, match="a key that is not there"):
+        await poor.client.runs.get("shared", lost["run_id"])
 
 
 async def test_webhooks_and_waits_of_others_go_on(poor):

@@ -143,7 +143,7 @@ class Interrupts(Documents):
         fields = {name: document[name] for name in Interrupt.__dataclass_fields__ if name in document}
         value, unreadable = {}, ""
         try:
-            value = json.loads(self._vault.open(document["value"], f"{document['_id']}|value"))
+            value = self._vault.open_object(document.get("value"), f"{document['_id']}|value")
         except UnreadableError as error:
             unreadable = str(error)
         told = {"value": value, "unreadable": unreadable, "approvers": tuple(document.get("approvers", ()))}

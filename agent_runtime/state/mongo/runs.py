@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from pymongo import ASCENDING, DESCENDING, ReturnDocument
 
-from agent_runtime.errors import busy
+from agent_runtime.errors import UnreadableError, busy
 from agent_runtime.state.connection import answering
 from agent_runtime.state.mongo.batches import Waiting, waiting
 from agent_runtime.state.mongo.threads import Threads
@@ -57,6 +57,7 @@ class Runs(Threads):
         document = {"_id": self._key(run.run_id), "agent": self._agent, "thread": key, **asdict(run)}
         # As text, since clients may send keys and numbers that BSON does not take.
         document["metadata"] = self._kept_metadata(run, run.metadata)
+        del document["unreadable"]
         document["request"] = self._vault.close(json.dumps(run.request), f"{document['_id']}|request")
         if alone:
             if await self.first_active(run.thread_id):
@@ -84,7 +85,7 @@ class Runs(Threads):
         async with answering():
             order = [("updated_at", DESCENDING)]
             found = self._db["runs"].find(self._fitting(query), sort=order, limit=query.limit, skip=query.offset)
-            return [run async for document in found if (run := self._run(document))]
+            return [self._listed(document) async for document in found]
 
     async def count_runs(self, query: RunQuery) -> int:
         async with answering():
@@ -109,8 +110,8 @@ class Runs(Threads):
 
     async def first_active(self, thread_id: str) -> Run | None:
         wanted = {"thread": self._key(thread_id), **waiting()}
-        found = await self._find_runs(wanted, ASCENDING, 1)
-        return found[0] if found else None
+        async with answering():
+            return self._run(await self._db["runs"].find_one(wanted, sort=[("created_at", ASCENDING)]))
 
     async def queued(self) -> dict[str, int]:
         mine = {"agent": self._agent, "status": {"$in": list(ACTIVE)}}
@@ -210,17 +211,28 @@ class Runs(Threads):
     async def _find_runs(self, wanted: dict[str, Any], order: int, limit: int, offset: int = 0) -> list[Run]:
         async with answering():
             found = self._db["runs"].find(wanted, sort=[("created_at", order)], limit=limit, skip=offset)
-            return [run async for document in found if (run := self._run(document))]
+            return [self._listed(document) async for document in found]
+
+    def _listed(self, document: dict[str, Any]) -> Run:
+        """The run; one that can't be read tells only what is kept in the open."""
+        try:
+            return self._opened(document)
+        except UnreadableError as error:
+            metadata = {name: value for name, value in document["metadata"].items() if not name.startswith(PUSH)}
+            failed = document.get("error") and {**document["error"], "message": str(error)}
+            told = {"request": {}, "error": failed, "metadata": metadata, "unreadable": str(error)}
+            return _filled(Run, {**document, **told})
 
     def _run(self, document: dict[str, Any] | None) -> Run | None:
-        if document is None:
-            return None
+        return None if document is None else self._opened(document)
+
+    def _opened(self, document: dict[str, Any]) -> Run:
         name, error = document["_id"], document.get("error")
         if error:
             error = {**error, "message": self._vault.open(error["message"], f"{name}|error")}
-        request = json.loads(self._vault.open(document["request"], f"{name}|request"))
+        request = self._vault.open_object(document.get("request"), f"{name}|request")
         metadata = {
-            one: json.loads(self._vault.open(value, f"{name}|{one}")) if one.startswith(PUSH) else value
+            one: self._vault.open_object(value, f"{name}|{one}") if one.startswith(PUSH) else value
             for one, value in document["metadata"].items()
         }
         return _filled(Run, {**document, "request": request, "error": error, "metadata": metadata})
