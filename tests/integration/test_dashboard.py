@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import os
 import time
 from datetime import UTC, datetime, timedelta
@@ -25,6 +24,7 @@ from deploy.dashboard.panel import Panel
 from deploy.dashboard.picture import Series, legend, svg
 from deploy.dashboard.sections import SECTIONS
 from fakes.agents import person, running
+from fakes.panels import filled, queries, without_data
 from fakes.tool_server import tool_server
 from integration.operators import agent, eventually, operator
 from integration.shop import Shop
@@ -35,7 +35,6 @@ _DEADLINE = 90.0
 _DRAWN = 75.0
 """Seconds of load in the picture."""
 _COUNTS = ("replicas", "readyReplicas", "availableReplicas", "updatedReplicas")
-CHOSEN = {"$namespace": ".+", "$agent": ".+", "$__rate_interval": "15s", "$__range": "1m"}
 
 
 def spec(database: str, url: str) -> dict[str, Any]:
@@ -101,16 +100,6 @@ def scraping(*jobs: dict[str, Any]) -> str:
     return yaml.safe_dump({"global": {"scrape_interval": "1s", "scrape_timeout": "1s"}, "scrape_configs": list(jobs)})
 
 
-def queries() -> set[str]:
-    """Those of all panels."""
-    return {query.expr for panels in SECTIONS.values() for panel in panels for query in panel.queries}
-
-
-def has_data(server: Server, expr: str) -> bool:
-    """Whether a query gives a number now."""
-    return any(math.isfinite(float(one["value"][1])) for one in server.query(_filled(expr)))
-
-
 def drawn(server: Server, since: float, namespace: str) -> str:
     """The dashboard with its data since a time, and a friendlier name for the namespace."""
     now = time.time()
@@ -118,7 +107,7 @@ def drawn(server: Server, since: float, namespace: str) -> str:
     def course(panel: Panel) -> list[Series]:
         found = []
         for query in panel.queries:
-            asked = {"query": _filled(query.expr), "start": f"{since:.0f}", "end": f"{now:.0f}", "step": "1"}
+            asked = {"query": filled(query.expr), "start": f"{since:.0f}", "end": f"{now:.0f}", "step": "1"}
             for one in server.get("/api/v1/query_range", **asked)["data"]["result"]:
                 points = [(float(when), float(amount)) for when, amount in one["values"]]
                 labels = {name: "shop" if value == namespace else value for name, value in one["metric"].items()}
@@ -126,12 +115,6 @@ def drawn(server: Server, since: float, namespace: str) -> str:
         return found
 
     return svg({title: [(panel, course(panel)) for panel in panels] for title, panels in SECTIONS.items()})
-
-
-def _filled(expr: str) -> str:
-    for variable, value in CHOSEN.items():
-        expr = expr.replace(variable, value)
-    return expr
 
 
 def _host(url: str) -> str:
@@ -149,9 +132,7 @@ async def _seen(server: Server, shop: Shop, url: str, http: httpx.AsyncClient) -
         await asyncio.to_thread(
             shop.kubectl, "annotate", "agentdeployment/tested", "--overwrite", f"{RECONCILE_AT}={uuid4()}"
         )
-        for expr in sorted(missing):
-            if await asyncio.to_thread(has_data, server, expr):
-                missing.discard(expr)
+        missing = await asyncio.to_thread(without_data, server, missing)
         if not missing and (not picture or time.time() > begun + _DRAWN):
             break
         await asyncio.sleep(0.2)

@@ -32,8 +32,8 @@ class Monitoring:
 
 
 @contextmanager
-def watching(folder: Path, cluster: Installation, namespace: str) -> Iterator[Monitoring]:
-    """Watch the operator and the agents of a namespace, every 15 s."""
+def watching(folder: Path, cluster: Installation, namespace: str, every: int = 15) -> Iterator[Monitoring]:
+    """Watch the operator and the agents of a namespace, every so many seconds."""
     places = {name: folder / name for name in ("prometheus", "alertmanager", "secrets/apm-slack", "tls")}
     for place in places.values():
         place.mkdir(parents=True)
@@ -42,7 +42,7 @@ def watching(folder: Path, cluster: Installation, namespace: str) -> Iterator[Mo
         (places["secrets/apm-slack"] / "webhook-url").write_text(f"{slack.url}/services/T0/B0/x")
         with (
             alertmanager(places["alertmanager"], _alertmanager(folder / "secrets")) as manager,
-            prometheus(places["prometheus"], _prometheus(places["tls"], cluster, namespace, manager)) as server,
+            prometheus(places["prometheus"], _prometheus(places["tls"], cluster, namespace, manager, every)) as server,
         ):
             yield Monitoring(server, manager, slack)
 
@@ -65,7 +65,7 @@ def _alertmanager(secrets: Path) -> str:
     return text
 
 
-def _prometheus(tls: Path, cluster: Installation, namespace: str, manager: Server) -> str:
+def _prometheus(tls: Path, cluster: Installation, namespace: str, manager: Server, every: int) -> str:
     """Targets as the chart's PodMonitors name them, but once: Debian's Prometheus can't ask Kubernetes for them."""
     operator = {
         "job_name": "apm-operator",
@@ -84,7 +84,11 @@ def _prometheus(tls: Path, cluster: Installation, namespace: str, manager: Serve
         "static_configs": _pods(cluster, namespace, AGENT_LABEL, "https"),
     }
     config = {
-        "global": {"scrape_interval": "15s", "evaluation_interval": "15s"},
+        "global": {
+            "scrape_interval": f"{every}s",
+            "scrape_timeout": f"{min(every, 10)}s",
+            "evaluation_interval": "15s",
+        },
         "rule_files": [str(REPOSITORY / "deploy" / "monitoring" / "prometheus-rules.yaml")],
         "alerting": {"alertmanagers": [{"static_configs": [{"targets": [manager.url.removeprefix("http://")]}]}]},
         "scrape_configs": [operator, agents],
