@@ -100,4 +100,10 @@ class AgentReportStatus(StatusModel):
         default=None, max_length=253, description="Name of the Job of the last report that went wherever it was to go."
     )
     last_report_time: Timestamp | None = Field(default=None, description="When that was made.")
+    observed_schedule: str | None = Field(
+        default=None, max_length=1024, description="The schedule with its time zone, or `suspended`."
+    )
+    observed_schedule_time: Timestamp | None = Field(
+        default=None, description="When that was first seen. Nothing was due before it."
+    )
     next_schedule_time: Timestamp | None = Field(default=None, description="When the next report is due.")

@@ -15,6 +15,7 @@ from apm_operator.reconcile.apply import NameTaken, apply, prune
 from apm_operator.reconcile.ending import UNANSWERED_SECONDS, ending, trouble
 from apm_operator.reconcile.lost import give_up, leaving
 from apm_operator.reconcile.outcome import Outcome, guarded
+from apm_operator.reconcile.promise import noted
 from apm_operator.reconcile.refusal import refusal
 
 if TYPE_CHECKING:
@@ -61,17 +62,20 @@ class ReportReconciler:
         except InvalidSpec as error:
             told = await self._tell(key, entry, Verdict.stalled(c.SPEC_INVALID, str(error)), {}, now=now)
             return Outcome("invalid" if told else "unchanged")
+        promised = noted(plan.schedule, record, now, suspended=plan.suspended)
         try:
             writes = await apply(self.kube, self.cache, key, plan.manifests, record.uid)
             writes += await prune(self.kube, key, entry, plan, record.uid)
         except (NameTaken, ApiError) as error:
             if (refused := refusal(error, failures, key.kind)) is None:
                 raise
-            await self._tell(key, entry, refused.verdict, {}, now=now)
+            await self._tell(key, entry, refused.verdict, promised, now=now)
             return refused.outcome
         writes += await give_up(self.kube, self.events, key, entry, command="report", now=now)
         following = None if plan.suspended else plan.schedule.next(now)
-        status = _facts(entry) | ({} if following is None else {"nextScheduleTime": times.written(following)})
+        status = (
+            promised | _facts(entry) | ({} if following is None else {"nextScheduleTime": times.written(following)})
+        )
         delivered = _delivered(entry)
         fresh = news((delivered,), record.status.get("conditions") or ()) if delivered is not None else []
         aspects = () if delivered is None else (delivered,)

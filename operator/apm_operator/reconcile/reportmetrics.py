@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from apm_operator import metrics
@@ -10,9 +9,12 @@ from apm_operator.api.agentreport import AgentReportSpec
 from apm_operator.errors import InvalidSpec
 from apm_operator.kinds import AGENT_REPORTS
 from apm_operator.reconcile.backupplan import parse
+from apm_operator.reconcile.promise import due_since
 from apm_operator.reconcile.schedule import Schedule, overdue
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from apm_operator.reconcile.cache import Cache
     from apm_operator.reconcile.records import AgentRecord
 
@@ -39,7 +41,6 @@ def _overdue(record: AgentRecord, now: datetime) -> float | None:
         InvalidSpec: the spec can't be read.
     """
     spec = parse(AgentReportSpec, record.body)
-    since = record.status.get("lastReportTime") or record.created
-    if spec.suspend or not since:
-        return None
-    return overdue(Schedule.parse(spec.schedule, spec.time_zone), datetime.fromisoformat(since), now)
+    schedule = Schedule.parse(spec.schedule, spec.time_zone)
+    since = None if spec.suspend else due_since(schedule, record)
+    return None if since is None else overdue(schedule, since, now)

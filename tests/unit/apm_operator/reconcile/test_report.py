@@ -317,3 +317,51 @@ async def test_a_report_that_did_not_go_out_is_overdue_by_its_own_schedule(vault
     assert overdue(vault) == 0
     given(vault, **STORE, suspend=True)
     assert overdue(vault) is None
+
+
+async def test_what_was_due_before_a_suspension_ended_is_not_late(vault: Vault):
+    given(vault)
+    await reconcile(vault)
+    given(vault, **STORE, suspend=True)
+    await reconcile(vault)
+    assert vault.status("AgentReport", "weekly")["observedSchedule"] == "suspended"
+    vault.at("2026-05-20T12:00")
+    given(vault)
+    await reconcile(vault)
+    assert overdue(vault) == 0
+    vault.at("2026-05-25T08:00")
+    await reconcile(vault)
+    assert overdue(vault) == 3600, "and what is due after it is"
+
+
+async def test_what_a_denser_schedule_would_have_been_due_before_it_was_written_is_not_late(vault: Vault):
+    given(vault)
+    await reconcile(vault)
+    ended(vault, "weekly-report-1", {"result": "Succeeded", "reason": "Completed", "message": "So."})
+    await reconcile(vault)
+    vault.at("2026-05-08T12:00")
+    given(vault, **STORE, schedule="0 * * * *")
+    assert overdue(vault) is None, "nobody has seen it yet"
+    await reconcile(vault)
+    assert overdue(vault) == 0
+    vault.at("2026-05-08T14:00")
+    await reconcile(vault)
+    assert overdue(vault) == 3600
+    vault.restart()
+    assert overdue(vault) == 3600
+    given(vault, **STORE, schedule="0 * * * *", timeZone="Europe/Berlin")
+    await reconcile(vault)
+    assert overdue(vault) == 0
+
+
+async def test_a_report_whose_objects_are_refused_is_late_all_the_same(vault: Vault):
+    given(vault)
+    vault.kube.objects["CronJob", "shop", "weekly-report"] = {
+        "kind": "CronJob",
+        "metadata": {"name": "weekly-report", "namespace": "shop", "uid": "other", "resourceVersion": "1"},
+    }
+    vault.restart()
+    await reconcile(vault)
+    assert condition(vault, "Ready")["status"] == "False"
+    vault.at("2026-05-04T09:00")
+    assert overdue(vault) == 2 * 3600
