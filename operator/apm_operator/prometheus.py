@@ -16,7 +16,8 @@ from apm_operator.errors import OperatorError
 
 _TIMEOUT = aiohttp.ClientTimeout(total=30)
 _ANSWER_LIMIT = 64 * 1024 * 1024
-_SHOWN = 300
+_SHOWN = 200
+"""Characters of what the other side says; whoever answers there would else write into reports and statuses."""
 
 
 class SourceError(OperatorError):
@@ -82,12 +83,14 @@ class Prometheus:
             async with session.post(url, data=form, headers=self._headers(), allow_redirects=False) as response:
                 raw = await _read(response)
                 if response.status != 200:  # noqa: PLR2004  OK
-                    raise SourceError(f"{path}: HTTP {response.status}: {raw[:_SHOWN].decode(errors='replace')}")
+                    raise SourceError(f"{path}: HTTP {response.status}{_said(raw)}")
             return [_series(each) for each in json.loads(raw)["data"]["result"]]
+        except (aiohttp.ClientResponseError, aiohttp.ClientPayloadError) as error:  # their words quote the answer
+            raise SourceError(f"{path}: the answer is not one of HTTP ({type(error).__name__})") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            raise SourceError(f"{path}: {error or type(error).__name__}") from error
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise SourceError(f"{path}: the answer is not one of Prometheus: {error!r}"[:_SHOWN]) from error
+            raise SourceError(f"{path}: {_plain(str(error)) or type(error).__name__}") from error
+        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+            raise SourceError(f"{path}: the answer is not one of Prometheus ({type(error).__name__})") from error
 
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -115,6 +118,22 @@ async def _read(response: aiohttp.ClientResponse) -> bytes:
         parts.append(part)
         await asyncio.sleep(0)
     return b"".join(parts)
+
+
+def _said(raw: bytes) -> str:
+    """What an error of Prometheus' API says; nothing of a page that is none."""
+    try:
+        found = json.loads(raw)
+    except (ValueError, RecursionError):
+        return ""
+    error = found.get("error") if isinstance(found, dict) else None
+    return f": {_plain(error)}" if isinstance(error, str) and error.strip() else ""
+
+
+def _plain(text: str) -> str:
+    """One short line, without characters that show as others than they are."""
+    line = " ".join("".join(each if each.isprintable() else " " for each in text[: 10 * _SHOWN]).split())
+    return line if len(line) <= _SHOWN else f"{line[: _SHOWN - 3]}..."
 
 
 def _series(told: Mapping[str, Any]) -> Series:

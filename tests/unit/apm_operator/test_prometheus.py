@@ -1,3 +1,4 @@
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 
@@ -92,6 +93,62 @@ async def test_what_can_not_be_used_is_said(server: Server, prometheus: Promethe
     server.status, server.body = status, body
     with pytest.raises(SourceError, match=told):
         await prometheus.instant("up", 1.0)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>Your account is locked: call 555-evil</html>",
+        b'["evil"]',
+        b'{"error": {"text": "evil"}}',
+        b'{"error": ""}',
+        b"[" * 100_000 + b"evil",
+    ],
+    ids=["page", "list", "object", "empty", "deep"],
+)
+async def test_nothing_of_a_page_is_quoted(server: Server, prometheus: Prometheus, body: bytes):
+    server.status, server.body = 503, body
+    with pytest.raises(SourceError) as caught:
+        await prometheus.instant("up", 1.0)
+    assert str(caught.value) == "query: HTTP 503"
+
+
+async def test_an_error_of_prometheus_is_quoted_in_one_short_line(server: Server, prometheus: Prometheus):
+    server.status = 422
+    server.body = json.dumps({"status": "error", "error": "bad\n\x1b[31m \u202equery " + "x" * 500}).encode()
+    with pytest.raises(SourceError) as caught:
+        await prometheus.instant("up", 1.0)
+    assert str(caught.value).startswith("query: HTTP 422: bad [31m query xxx")
+    assert str(caught.value).endswith("xxx...")
+    assert len(str(caught.value)) == len("query: HTTP 422: ") + 200
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"[" * 100_000, b'{"data": {"result": [{"metric": {}, "value": [1, "evil"]}]}}'],
+    ids=["deep", "word"],
+)
+async def test_nothing_of_an_answer_that_is_none_is_quoted(server: Server, prometheus: Prometheus, body: bytes):
+    server.body = body
+    with pytest.raises(SourceError, match="not one of Prometheus") as caught:
+        await prometheus.instant("up", 1.0)
+    assert "evil" not in str(caught.value)
+
+
+async def test_nothing_of_an_answer_that_is_not_http_is_quoted():
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nevil header\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        prometheus = Prometheus(Source(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"))
+        with pytest.raises(SourceError, match="not one of HTTP") as caught:
+            await prometheus.instant("up", 1.0)
+        await prometheus.close()
+    assert "evil" not in str(caught.value)
 
 
 async def test_nobody_is_there():
