@@ -20,7 +20,7 @@ from apm_operator.manifests import backup, backup_job, backup_networkpolicy
 from apm_operator.manifests.agent import canonical, digest, with_metadata
 from apm_operator.manifests.backup import Work
 from apm_operator.queue import Key
-from apm_operator.reconcile import assess, backupspec, leases, reach
+from apm_operator.reconcile import assess, backupspec, jobwork, leases, reach
 from apm_operator.reconcile.plan import Images, Manifest
 from apm_operator.reconcile.schedule import Schedule
 from apm_operator.reconcile.secrets import SecretUse
@@ -220,19 +220,17 @@ class PolicyPlans:
             return known[2]
         claim = backupspec.claim_name(spec.storage, key.name)
         place = backupspec.location(spec.storage, claim, f"{key.namespace}/{key.name}")
-        work = Work(
+        work = jobwork.work(
+            around,
+            self._images,
+            self._cluster,
             owner=key,
             uid=record.uid,
             template=spec.job,
             network=spec.network,
-            image=self._images.image,
-            pull_policy=self._images.pull_policy,
             claim=claim,
             mounted=mounted,
             leases=tuple(sorted((around.database, leases.of_storage(place)))),
-            targets=around.targets,
-            api_server=around.api_server,
-            cluster=self._cluster,
         )
         plan = PolicyPlan(
             key=key,

@@ -13,7 +13,7 @@ from apm_operator.manifests import backup, backup_job, backup_networkpolicy
 from apm_operator.manifests.agent import digest
 from apm_operator.manifests.backup import Work
 from apm_operator.queue import Key
-from apm_operator.reconcile import backupspec, leases
+from apm_operator.reconcile import backupspec, jobwork, leases
 from apm_operator.reconcile.backupplan import as_applied, policy_spec
 
 if TYPE_CHECKING:
@@ -129,20 +129,18 @@ class RemovalPlans:
         mounted = backupspec.mounted(storage, None)
         around = await self.looks.look(key, mounted, (), backupspec.endpoints(storage), files.network)
         locks = (leases.of_storage(backupspec.location(storage, claim, files.place.path or "")),)
-        work = Work(
+        work = jobwork.work(
+            around,
+            self.images,
+            self.cluster,
             owner=Key(key.namespace, job_name(key, uid), JOBS.kind),
             uid="",
             subject=key,
             template=files.template,
             network=files.network,
-            image=self.images.image,
-            pull_policy=self.images.pull_policy,
             claim=claim,
             mounted=mounted,
             leases=locks,
-            targets=around.targets,
-            api_server=around.api_server,
-            cluster=self.cluster,
         )
         told = backupspec.remove_job(
             files.policy, files.place, files.template, locks, names=files.names, kept=files.kept

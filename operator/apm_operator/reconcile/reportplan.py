@@ -12,7 +12,7 @@ from apm_operator.errors import InvalidSpec
 from apm_operator.manifests import backup, backup_job, backup_networkpolicy, report
 from apm_operator.manifests.backup import Work
 from apm_operator.manifests.backup_job import path
-from apm_operator.reconcile import backupspec
+from apm_operator.reconcile import backupspec, jobwork
 from apm_operator.reconcile.backupplan import as_applied, closed, parse
 from apm_operator.reconcile.endpoints import Endpoint, of_url
 from apm_operator.reconcile.schedule import Schedule
@@ -72,17 +72,15 @@ class ReportPlans:
         around = await self.looks.look(
             key, mounted, servers, tuple(_endpoints(spec)), spec.network, addressed=addressed
         )
-        work = Work(
+        work = jobwork.work(
+            around,
+            self.images,
+            self.cluster,
             owner=key,
             uid=record.uid,
             template=spec.job,
             network=spec.network,
-            image=self.images.image,
-            pull_policy=self.images.pull_policy,
             mounted=mounted,
-            targets=around.targets,
-            api_server=around.api_server,
-            cluster=self.cluster,
         )
         return ReportPlan(
             schedule=schedule,

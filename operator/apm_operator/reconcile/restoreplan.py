@@ -12,9 +12,8 @@ from apm_operator.api.restore import RestoreSpec
 from apm_operator.errors import InvalidSpec
 from apm_operator.kinds import BACKUPS
 from apm_operator.manifests import backup, backup_job, backup_networkpolicy
-from apm_operator.manifests.backup import Work
 from apm_operator.queue import Key
-from apm_operator.reconcile import backupspec, leases
+from apm_operator.reconcile import backupspec, jobwork, leases
 from apm_operator.reconcile.backupplan import as_applied, closed, parse, policy_spec
 from apm_operator.reconcile.belonging import policy_of
 
@@ -88,19 +87,17 @@ class RestorePlans:
         around = await self.looks.look(key, mounted, (source.server,), backupspec.endpoints(storage), spec.network)
         place = backupspec.location(storage, claim, source.place.path or "")
         names = tuple(sorted((around.database, leases.of_storage(place))))
-        work = Work(
+        work = jobwork.work(
+            around,
+            self.images,
+            self.cluster,
             owner=key,
             uid=entry.agent.uid,
             template=spec.job,
             network=spec.network,
-            image=self.images.image,
-            pull_policy=self.images.pull_policy,
             claim=claim,
             mounted=mounted,
             leases=names,
-            targets=around.targets,
-            api_server=around.api_server,
-            cluster=self.cluster,
         )
         told = backupspec.restore_job(
             spec, key, entry.agent.uid, server=source.server, place=source.place, name=source.name, leases=names
