@@ -53,16 +53,15 @@ async def numbers(
     """What Prometheus has counted; where it can't be asked, the reason why."""
     if prometheus is None:
         return queries.nothing(span, "spec.prometheus is not set")
-    for pause in pauses:
+    left = iter(pauses)
+    while True:
         try:
             return await _ask(prometheus, namespace, span)
         except SourceError as error:
+            if (pause := next(left, None)) is None:
+                return queries.nothing(span, f"Prometheus can't be asked: {error}")
             _log.warning("Prometheus can't be asked; it is tried again", error=str(error), seconds=pause)
-            await asyncio.sleep(pause)
-    try:
-        return await _ask(prometheus, namespace, span)
-    except SourceError as error:
-        return queries.nothing(span, f"Prometheus can't be asked: {error}")
+        await asyncio.sleep(pause)
 
 
 async def _ask(prometheus: Prometheus, namespace: str, span: Span) -> Measured:

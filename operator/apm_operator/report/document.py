@@ -23,17 +23,23 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Plot:
-    """Bars over time; `largest` says what the highest stands for."""
+    """Bars over time."""
 
     title: str
     labels: tuple[str, ...]
     layers: tuple[Layer, ...]
-    largest: str
+    shown: Callable[[float | None], str]
+    """How a value is written."""
 
     @property
     def sums(self) -> tuple[float | None, ...]:
         """The height of each bar."""
         return tuple(total(layer.values[at] for layer in self.layers) for at in range(len(self.labels)))
+
+    @property
+    def largest(self) -> str:
+        """What the highest bar stands for."""
+        return self.shown(max((value for value in self.sums if value is not None), default=None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,10 +134,6 @@ def _plots(report: Report) -> Iterator[Plot]:
         return
     labels = tuple(words.labelled(each.start, report.span) for each in slices)
 
-    def one(title: str, layers: tuple[Layer, ...], shown: Callable[[float | None], str]) -> Plot:
-        highest = max((value for value in Plot(title, labels, layers, "").sums if value is not None), default=None)
-        return Plot(title, labels, layers, shown(highest))
-
     def counted(name: str, colour: str, of: Callable[[Runs], float]) -> Layer:
         return Layer(name, colour, tuple(None if each.runs is None else of(each.runs) for each in slices))
 
@@ -140,9 +142,9 @@ def _plots(report: Report) -> Iterator[Plot]:
         counted("interrupted", _GREY, lambda runs: runs.interrupted),
         counted("failed", _RED, lambda runs: runs.failed),
     )
-    yield one("Runs", runs, words.whole)
-    yield one("95 of 100 runs ended within", (_layer("slow", _BLUE, slices, lambda it: it.slow),), _longest)
-    yield one("Cost", (_layer("cost", _ORANGE, slices, lambda it: it.cost),), words.money)
+    yield Plot("Runs", labels, runs, words.whole)
+    yield Plot("95 of 100 runs ended within", labels, (_layer("slow", _BLUE, slices, lambda it: it.slow),), _longest)
+    yield Plot("Cost", labels, (_layer("cost", _ORANGE, slices, lambda it: it.cost),), words.money)
 
 
 def _longest(seconds: float | None) -> str:
