@@ -27,17 +27,17 @@ def main() -> int:
         apply_library_defaults()
         # Imported only from here on: LangGraph reads the environment when it is imported.
         if asked == ["knowledge"]:
-            from agent_runtime import knowledge_command  # noqa: PLC0415
+            from agent_runtime import knowledge_command  # noqa: PLC0415 - reads the environment
 
             return knowledge_command.main(sys.argv[2:], settings)
         if asked == ["migrate"]:
-            from agent_runtime import migrate_command  # noqa: PLC0415
+            from agent_runtime import migrate_command  # noqa: PLC0415 - likewise
 
             return migrate_command.main(sys.argv[2:], settings)
         with lean_imports():
-            from agent_runtime import config, logs  # noqa: PLC0415
-            from agent_runtime.agent import Agent  # noqa: PLC0415
-            from agent_runtime.server.process import serve  # noqa: PLC0415
+            from agent_runtime import config, logs  # noqa: PLC0415 - likewise
+            from agent_runtime.agent import Agent  # noqa: PLC0415 - likewise
+            from agent_runtime.server.process import serve  # noqa: PLC0415 - likewise
 
         logs.configure(settings.log_level, settings.log_format)
         serve(Agent(config.load(settings.config_file), settings))

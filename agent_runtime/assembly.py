@@ -55,8 +55,8 @@ def connection(
     """The connection to the agent's MongoDB; None for an agent without `state`."""
     if config.spec.state is None:
         return None
-    from agent_runtime.state.connection import MongoConnection, tls_options  # noqa: PLC0415
-    from agent_runtime.state.metrics import StateMetrics  # noqa: PLC0415
+    from agent_runtime.state.connection import MongoConnection, tls_options  # noqa: PLC0415 - only what is used is loaded
+    from agent_runtime.state.metrics import StateMetrics  # noqa: PLC0415 - likewise
 
     mongodb = config.spec.state.mongodb
 
@@ -75,17 +75,17 @@ def connection(
 def items(config: RuntimeConfig, connection: MongoConnection | None, secrets: outbound.Secrets) -> Items:
     """What the agent remembers beside its threads."""
     if connection is None:
-        from agent_runtime.items.memory import MemoryItems  # noqa: PLC0415
+        from agent_runtime.items.memory import MemoryItems  # noqa: PLC0415 - only what is used is loaded
 
         return MemoryItems()
-    from agent_runtime.items.mongo import MongoItems  # noqa: PLC0415
+    from agent_runtime.items.mongo import MongoItems  # noqa: PLC0415 - likewise
 
     return MongoItems(connection, config.agent.key, options(config, secrets).sealer)
 
 
 def options(config: RuntimeConfig, secrets: outbound.Secrets) -> Options:
     """How the agent's state is kept in MongoDB."""
-    from agent_runtime.state.checkpoints.options import Options  # noqa: PLC0415
+    from agent_runtime.state.checkpoints.options import Options  # noqa: PLC0415 - only what is used is loaded
 
     assert config.spec.state is not None  # noqa: S101 - else there is no connection
     return Options.of(config.spec.state, secrets.read)
@@ -103,8 +103,8 @@ def events(
     """What it has to do with events, and pushes out with what `outgoing` says; None where that is nothing."""
     if not uses_events(config.spec):
         return None
-    from agent_runtime.events.assembly import Events, storages  # noqa: PLC0415
-    from agent_runtime.events.sink import Outgoing  # noqa: PLC0415
+    from agent_runtime.events.assembly import Events, storages  # noqa: PLC0415 - only what is used is loaded
+    from agent_runtime.events.sink import Outgoing  # noqa: PLC0415 - likewise
 
     sinks = Outgoing(config, *outgoing)
     sealer = options(config, outgoing[1]).sealer if connection else lambda: None
@@ -118,7 +118,7 @@ def crons(
     """Runs that begin by the clock; `runs` is asked once there are any."""
     kept: CronStore = MemoryCrons()
     if connection is not None:
-        from agent_runtime.crons.mongo import MongoCrons  # noqa: PLC0415
+        from agent_runtime.crons.mongo import MongoCrons  # noqa: PLC0415 - only what is used is loaded
 
         kept = MongoCrons(connection, config.agent.key)
     return Crons(kept, Ticker(kept, config, CronMetrics(metrics.registry), runs), runs)
@@ -126,14 +126,14 @@ def crons(
 
 async def check_layout(connection: MongoConnection, config: RuntimeConfig) -> None:
     """Returns if no older release works on the agent's state. Raises UnavailableError."""
-    from agent_runtime.state.mongo.layout import Layout  # noqa: PLC0415
+    from agent_runtime.state.mongo.layout import Layout  # noqa: PLC0415 - only what is used is loaded
 
     await Layout(connection, config.agent.key).check()
 
 
 def index_watch(connection: MongoConnection, config: RuntimeConfig, metrics: Metrics) -> Part:
     """What tells of queries that find no index."""
-    from agent_runtime.state.index_watch import IndexWatch  # noqa: PLC0415
+    from agent_runtime.state.index_watch import IndexWatch  # noqa: PLC0415 - only what is used is loaded
 
     return IndexWatch(connection, config.agent.key, metrics)
 
@@ -144,7 +144,7 @@ def mcp_servers(
     """The MCP servers whose tools the agent uses; None where there are none."""
     if not config.spec.mcp_servers:
         return None
-    from agent_runtime.mcp.servers import MCPServers  # noqa: PLC0415
+    from agent_runtime.mcp.servers import MCPServers  # noqa: PLC0415 - only what is used is loaded
 
     return MCPServers(config.spec.mcp_servers, http, secrets, resilience.breakers, metrics.registry)
 
@@ -164,12 +164,12 @@ def store(
         ConfigError: The key of `state.encryption` can't be used.
     """
     if connection is None:
-        from agent_runtime.state.memory import MemoryStore  # noqa: PLC0415
-        from agent_runtime.state.room import Room  # noqa: PLC0415
+        from agent_runtime.state.memory import MemoryStore  # noqa: PLC0415 - only what is used is loaded
+        from agent_runtime.state.room import Room  # noqa: PLC0415 - likewise
 
         room = Room(settings.memory_threads, settings.memory_bytes)
         # A graph of one's own may have channels that are made up of their history.
         return MemoryStore(room, histories=config.spec.graph is None)
-    from agent_runtime.state.mongodb import MongoStore  # noqa: PLC0415
+    from agent_runtime.state.mongodb import MongoStore  # noqa: PLC0415 - likewise
 
     return MongoStore(connection, config.agent.key, options(config, secrets))

@@ -146,7 +146,7 @@ def _environment(variables: tuple[str, ...], *, extended: bool) -> cel.Env:
         with _without_protobuf():
             return cel.NewEnv(variables=types)
     # Loaded only for an expression that needs them: the extensions take 5 MiB of a pod's memory.
-    from cel_expr_python.ext import ext_math, ext_strings  # noqa: PLC0415
+    from cel_expr_python.ext import ext_math, ext_strings  # noqa: PLC0415 - likewise
 
     with _without_protobuf():
         return cel.NewEnv(variables=types, extensions=[ext_strings.ExtStrings(), ext_math.ExtMath()])
