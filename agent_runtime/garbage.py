@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gc
 
-_THRESHOLDS = (10_000, 20, 20)
+_THRESHOLDS = (50_000, 20, 20)
+"""A look goes through all that runs under way have made since the last one, and finds next to nothing in it: LangGraph
+and the checkpointer leave no cycles. Measured with 100 runs at a time: 8 % of the CPU with 10,000, and 3 % with 50,000.
+"""
 
 
 def settle() -> None:
