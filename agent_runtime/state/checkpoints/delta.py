@@ -11,6 +11,7 @@ Piece = bytes | list[int]
 """A new item, or the range `[from, to)` of the items there were before."""
 
 _MISSING = object()
+_PLAIN = frozenset({str, int, float, bool, bytes, type(None)})
 _RANGE_COST = 6
 """Bytes that a range takes, about."""
 
@@ -55,11 +56,13 @@ def difference(old: Mapping[Any, Any], new: Mapping[Any, Any]) -> dict[str, Any]
     for key, value in new.items():
         before = old.get(key, _MISSING)
         kind = type(value)
-        if kind is type(before) and (kind is str or kind is int):
+        if kind is not type(before):
+            changed[key] = value
+        elif kind is str or kind is int:
             if value != before:
                 changed[key] = value
-        elif kind is dict and type(before) is dict:
-            if inner := difference(before, value):
+        elif kind is dict:
+            if (value or before) and (inner := difference(before, value)):
                 below[key] = inner
         elif not _same(before, value):
             changed[key] = value
@@ -104,10 +107,11 @@ def patched(old: Mapping[Any, Any], told: Mapping[str, Any]) -> dict[Any, Any]:
 
 def _same(one: Any, other: Any) -> bool:
     """Whether two values are surely the same; what is not plain data counts as changed."""
-    if type(one) is not type(other):
+    kind = type(one)
+    if kind is not type(other):
         return False
-    if isinstance(one, str | int | float | bytes) or one is None:
+    if kind in _PLAIN:
         return bool(one == other)
-    if isinstance(one, list | tuple):
+    if kind is list or kind is tuple:
         return len(one) == len(other) and all(map(_same, one, other))
     return False

@@ -59,18 +59,22 @@ _NONE = Frame({}, {})
 def dump(frame: Frame, before: Frame | None, serde: SerializerProtocol) -> bytes:
     """A frame as what changed since the one that was written before it."""
     old = before or _NONE
-    told: dict[str, Any] = {"parent": frame.parent} | ({"hidden": True} if frame.hidden else {})
+    told: dict[str, Any] = {"parent": frame.parent}
+    if frame.hidden:
+        told["hidden"] = True
     earlier, later = old.checkpoint.get, frame.checkpoint.get
-    parts = {
-        "channel_versions": delta.flat_difference(earlier("channel_versions", {}), later("channel_versions", {})),
-        "versions_seen": delta.deep_difference(earlier("versions_seen", {}), later("versions_seen", {})),
-        "rest": delta.difference(_rest(old.checkpoint), _rest(frame.checkpoint)),
-        "metadata": delta.difference(old.metadata, frame.metadata),
-        "refs": delta.flat_difference(old.refs, frame.refs),
-    }
-    told |= {name: change for name, change in parts.items() if change}
-    if changed := told.get("refs", {}).get("set"):
-        told["refs"]["set"] = {channel: _plain(ref) for channel, ref in changed.items()}
+    if change := delta.flat_difference(earlier("channel_versions", {}), later("channel_versions", {})):
+        told["channel_versions"] = change
+    if change := delta.deep_difference(earlier("versions_seen", {}), later("versions_seen", {})):
+        told["versions_seen"] = change
+    if change := delta.difference(_rest(old.checkpoint), _rest(frame.checkpoint)):
+        told["rest"] = change
+    if change := delta.difference(old.metadata, frame.metadata):
+        told["metadata"] = change
+    if change := delta.flat_difference(old.refs, frame.refs):
+        if changed := change.get("set"):
+            change["set"] = {channel: _plain(ref) for channel, ref in changed.items()}
+        told["refs"] = change
     return serde.dumps_typed(told)[1]
 
 
@@ -93,7 +97,10 @@ def load(data: bytes, before: Frame | None, serde: SerializerProtocol) -> Frame:
 
 
 def _rest(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in checkpoint.items() if name not in _VERSIONS}
+    rest = dict(checkpoint)
+    for name in _VERSIONS:
+        rest.pop(name, None)
+    return rest
 
 
 def _plain(ref: Ref) -> list[Any]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections import OrderedDict
 from dataclasses import replace
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from langgraph.checkpoint.base import (
@@ -129,14 +130,20 @@ class MongoSaver(BlockingSaver):
         new_versions: ChannelVersions,
     ) -> RunnableConfig:
         journal = self._journal(config)
-        channels = checkpoint["channel_values"]
-        given = _own({name: value for name, value in checkpoint.items() if name != "channel_values"})
-        told = _own(get_checkpoint_metadata(config, metadata))
-        changed = {name: values.encode(value, self.serde) for name, value in channels.items() if name in new_versions}
-        others = {name: value for name, value in channels.items() if name not in new_versions}
-        frame = Frame(given, told, get_checkpoint_id(config))
-        with self._connection.metrics.checkpoint_seconds.time():
+        given = _kept(checkpoint)
+        changed: dict[str, values.Value] = {}
+        others: dict[str, Any] = {}
+        for name, value in checkpoint["channel_values"].items():
+            if name in new_versions:
+                changed[name] = values.encode(value, self.serde)
+            else:
+                others[name] = value
+        frame = Frame(given, _own(get_checkpoint_metadata(config, metadata)), get_checkpoint_id(config))
+        begin = perf_counter()
+        try:
             await journal.add(Checkpointed(frame, changed, others))
+        finally:
+            self._connection.metrics.checkpoint_seconds.observe(perf_counter() - begin)
         return _config(journal.key, frame.id)
 
     async def aput_writes(
@@ -301,6 +308,17 @@ class MongoSaver(BlockingSaver):
 
 def _config(key: LogKey, checkpoint: str) -> RunnableConfig:
     return {"configurable": {"thread_id": key.thread, "checkpoint_ns": key.namespace, "checkpoint_id": checkpoint}}
+
+
+def _kept(checkpoint: Checkpoint) -> dict[str, Any]:
+    """A checkpoint without its values; a copy, since LangGraph goes on with its own."""
+    kept: dict[str, Any] = {**checkpoint}
+    del kept["channel_values"]
+    for name, value in kept.items():
+        if type(value) in _GROWING:
+            # What is in them does not change, but for what a node has seen.
+            kept[name] = {node: dict(seen) for node, seen in value.items()} if name == "versions_seen" else value.copy()
+    return kept
 
 
 def _own(value: Any) -> Any:
