@@ -156,6 +156,32 @@ async def test_an_appointment_at_the_doctors(secrets):
     assert {each.authorization for each in service.sent} == {f"Bearer {SERVICE_KEY}"}
 
 
+@pytest.mark.parametrize("status", ["confirmed", "pending"])
+async def test_an_appointment_is_made_once_whatever_is_said_after_it(status, secrets):
+    async with integrations_server(create_appointment={"status": status}) as service:
+        spec = with_services(EXAMPLES / "doctor-appointments.yaml", service)
+        async with running(spec, secrets=secrets) as agent:
+            *_, last = await answers(
+                agent, ["Hello. My name is Anna Miller, my number is +49301234567", "2026-07-01 at 09:00", "Thank you!"]
+            )
+    assert last.startswith("Your appointment is noted already")
+    (appointment,) = [each for each in service.done if each.operation == "create_appointment"]
+    assert appointment.body == {
+        "practice_id": "valeo-practice",
+        "starts_at": "2026-07-01T09:00:00+02:00",
+        "patient_name": "Anna Miller",
+    }
+
+
+async def test_a_contact_that_is_not_whole_is_asked_for(secrets):
+    async with integrations_server() as service:
+        spec = with_services(EXAMPLES / "customer-records.yaml", service)
+        async with running(spec, secrets=secrets) as agent:
+            (given,) = await answers(agent, ["New contact Anna Miller"])
+    assert given == "Please write it as: New contact Anna Miller anna@example.org"
+    assert service.done == []
+
+
 async def test_customers_are_kept(secrets):
     async with integrations_server() as service:
         spec = with_services(EXAMPLES / "customer-records.yaml", service)
@@ -191,6 +217,10 @@ async def test_questions_about_the_house(database, mongodb_uri, secrets):
         texts = {"hours": "We are open from 11:00 to 22:00.", "parking": "Guests park behind the house."}
         await agent.agent.knowledge.load([Document(id=name, text=text) for name, text in texts.items()], EVERYBODY)
         assert await answers(agent, ["Where do we park?", "When do you open?"]) == [texts["parking"], texts["hours"]]
+        assert await answers(agent, ["Is there vegan food?", ""]) == [
+            "I do not know that. Please ask our staff.",
+            "I cannot look that up right now. Please ask our staff.",
+        ]
 
 
 @asynccontextmanager
