@@ -7,6 +7,7 @@ from uuid import uuid4
 
 from pymongo.database import Database
 
+from apm_operator.kinds import RECONCILE_AT
 from e2e.support import pods
 from e2e.support.backups import backup, own_database, policy, until_phase
 from e2e.support.manifests import agent, mongodb
@@ -69,8 +70,9 @@ def _back_up(space: Space, database: Database[dict[str, Any]]) -> None:
 
 
 def _work(space: Space) -> None:
-    """A turn, and an event that starts a run."""
+    """A turn, an event that starts a run, and a pass of the operator."""
     event = {"specversion": "1.0", "id": str(uuid4()), "source": "/test", "type": "shop.order.made", "data": {}}
+    space.kubectl("annotate", "agentdeployment/desk", "--overwrite", f"{RECONCILE_AT}={event['id']}")
     with space.client("desk") as client:
         assert say(client, None, "hi") == "Hello"
         client.http.client.post(
