@@ -38,8 +38,11 @@ _TAKEN = 10.0
 """Seconds that others leave a tick to the pod that makes its run. That pod makes none later than that."""
 _PUT_OFF = 60.0
 """Most seconds until the next try where there was no room for a run."""
-_FORGOTTEN = timedelta(days=1)
-"""How long no pod has looked after a cron of the spec, when it is taken for one that stands in no pod's spec."""
+_FORGOTTEN = timedelta(minutes=10)
+"""How long no pod has looked after a cron of the spec, when it is taken for one that stands in no pod's spec. It is
+due until then, and whoever counts what is due keeps a pod for it."""
+_TIDY = 60.0
+"""Seconds between looks for such crons."""
 _BATCH = 100
 _AT_ONCE = 8
 
@@ -66,6 +69,7 @@ class Ticker:
         self._runs = runs
         self._woken = asyncio.Event()
         self._ending = False
+        self._tidied = float("-inf")
         self._loop: asyncio.Task[None] | None = None
 
     async def prepare(self) -> None:
@@ -76,7 +80,6 @@ class Ticker:
                 await self._store.add(cron.waiting(now()))
             else:
                 await self._store.remove(cron.cron_id)
-        await self._store.forget_declared(self._own.keys(), now() - _FORGOTTEN)
 
     def start(self) -> None:
         """Begins to wait for ticks."""
@@ -116,6 +119,7 @@ class Ticker:
 
     async def _look(self) -> float:
         """Sees to what is due; seconds until there is more to do."""
+        await self._tidy()
         upcoming = await self._store.upcoming(self._own.keys(), _BATCH)
         moment = now()
         ready = [cron for cron in upcoming if cron.due is not None and cron.due <= moment]
@@ -136,6 +140,12 @@ class Ticker:
             if not isinstance(problem, UnavailableError):
                 log.error("a tick failed", exc_info=problem)
         return _AGAIN if failed else 0.0
+
+    async def _tidy(self) -> None:
+        """Forgets, from time to time, crons of specs that no pod has."""
+        if time.monotonic() - self._tidied >= _TIDY:
+            self._tidied = time.monotonic()
+            await self._store.forget_declared(self._own.keys(), now() - _FORGOTTEN)
 
     async def _see_to(self, cron: Cron) -> None:
         """Takes the newest tick that has come, makes its run, and goes on to the next one."""

@@ -59,6 +59,24 @@ async def test_the_sdk(case, mounted, database):
         await case(it.client)
 
 
+async def test_a_cron_of_a_spec_that_no_pod_has_is_forgotten_while_a_pod_runs(mounted, database):
+    # Until then it is due, and KEDA keeps a pod for what is.
+    mongodb = {"uriSecretRef": {"name": "apm-mongodb", "key": "uri"}, "database": database}
+    async with running({"models": [ECHO], "workflow": CHAT, "state": {"mongodb": mongodb}}, secrets=mounted) as it:
+        ticker, store = it.agent.crons.ticker, it.agent.crons.store
+        old, newer = (
+            replace(cron(declared=True, due=now() - timedelta(minutes=ago)), cron_id=f"{ago}") for ago in (11, 9)
+        )
+        await store.add(old)
+        await store.add(newer)
+        ticker._tidied = float("-inf")
+        ticker.wake()
+        async with asyncio.timeout(20):
+            while await store.get(old.cron_id) is not None:  # noqa: ASYNC110 - polled with a deadline
+                await asyncio.sleep(0.05)
+        assert await store.get(newer.cron_id) is not None
+
+
 async def test_crons_of_the_spec_that_no_pod_has_any_more_are_removed(store):
     gone, others, mine = cron(declared=True), cron(), cron(declared=True)
     for one in (gone, others, mine):
