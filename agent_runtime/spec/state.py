@@ -8,6 +8,7 @@ from agent_runtime.spec.base import SpecModel
 from agent_runtime.spec.scalars import Duration
 from agent_runtime.spec.secret import SecretKeyRef
 
+DEFAULT_DATABASE = "apm"
 DatabaseName = Annotated[str, StringConstraints(pattern=r"^[a-zA-Z0-9_-]{1,63}$", max_length=63)]
 
 
@@ -36,7 +37,7 @@ class MongoDBSpec(SpecModel):
         default=None,
         description="Connect with TLS, and trust these authorities only. Without it, as the connection string says.",
     )
-    database: DatabaseName = Field(default="apm", description="Database for the agent's collections.")
+    database: DatabaseName = Field(default=DEFAULT_DATABASE, description="Database for the agent's collections.")
 
 
 class CheckpointsSpec(SpecModel):

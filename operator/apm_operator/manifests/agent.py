@@ -33,6 +33,7 @@ class Surroundings:
         authorities: certificates of the authorities to trust, PEM.
         token_review_url: where the operator reviews tokens.
         keda: whether the cluster has KEDA; False for agents that have no use for it.
+        senders: `namespace/name` of agents in whose queues events wait for this one, and the sink; where KEDA is used.
     """
 
     cluster: ClusterNetwork = field(default_factory=ClusterNetwork)
@@ -44,6 +45,7 @@ class Surroundings:
     authorities: str = ""
     token_review_url: str = ""
     keda: bool = False
+    senders: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

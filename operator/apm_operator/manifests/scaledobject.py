@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from agent_runtime.spec.scalars import seconds
-from apm_operator.kinds import DEPLOYMENTS, SCALED_OBJECTS, TRIGGER_AUTHENTICATIONS
+from apm_operator.kinds import CONFIG_HASH, DEPLOYMENTS, SCALED_OBJECTS, TRIGGER_AUTHENTICATIONS
 from apm_operator.manifests.horizontalpodautoscaler import behavior
 
 if TYPE_CHECKING:
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
 
 _POLL_SECONDS = 5
 _NEVER_TWO = 1_000_000
-"""A cron that is due wants one pod; the run that it begins counts as a run."""
+"""What is due wants one pod; the run that it begins or goes on with counts as a run."""
 _DUE = {"$lte": ["$due", "$$NOW"]}
+_EVER = {"$gt": {"$date": {"$numberLong": "0"}}}
+"""Crons that are off have the year 1970, and interrupts without an end nothing."""
 
 
 def authentication(agent: Agent) -> dict[str, Any] | None:
@@ -29,18 +31,30 @@ def authentication(agent: Agent) -> dict[str, Any] | None:
     return agent.manifest(TRIGGER_AUTHENTICATIONS, agent.name, spec={"secretTargetRef": [target]})
 
 
+def begin(agent: Agent) -> dict[str, Any] | None:
+    """The same until a pod of this configuration has been ready: it writes new crons down, so it must not be ended."""
+    wanted, steady = agent.spec.autoscaling, build(agent)
+    if wanted is None or wanted.min_replicas or steady is None:
+        return None
+    del steady["metadata"]["labels"][CONFIG_HASH]
+    steady["spec"]["minReplicaCount"] = 1
+    return steady
+
+
 def build(agent: Agent) -> dict[str, Any] | None:
     """What sets the number of pods, none included, where the cluster has KEDA and the spec a target for the queue."""
     wanted, mongodb = agent.spec.autoscaling, _mongodb(agent)
     if wanted is None or mongodb is None:
         return None
     depth = wanted.target_queue_depth or 1
-    queues = (("runs", _runs(agent), depth), ("events", _events(agent), depth), ("crons", _crons(agent), _NEVER_TWO))
+    queues = [("runs", _runs(agent), depth), ("events", _events(agent), depth)]
+    if not wanted.min_replicas:
+        queues += [(name, query, _NEVER_TWO) for name, query in _timed(agent).items()]
     resources = [
         {"type": name, "metricType": "Utilization", "metadata": {"value": str(target)}}
         for name, target in wanted.resource_targets.items()
     ]
-    return agent.manifest(
+    made = agent.manifest(
         SCALED_OBJECTS,
         agent.name,
         spec={
@@ -57,6 +71,8 @@ def build(agent: Agent) -> dict[str, Any] | None:
             "triggers": [_trigger(agent, mongodb, *queue) for queue in queues] + resources,
         },
     )
+    made["metadata"]["labels"][CONFIG_HASH] = agent.config_hash
+    return made
 
 
 def _mongodb(agent: Agent) -> MongoDBSpec | None:
@@ -89,13 +105,18 @@ def _runs(agent: Agent) -> dict[str, Any]:
 
 
 def _events(agent: Agent) -> dict[str, Any]:
-    """Those that a subscription or a sink still has to get; the same as `events.mongo`."""
-    return {"agent": _key(agent), "open": True}
+    """Those that a subscription or a sink still has to get, and those that others have for an agent that may sleep."""
+    own = {"agent": _key(agent), "open": True}
+    wanted, senders = agent.spec.autoscaling, agent.surroundings.senders
+    if wanted is None or wanted.min_replicas or not senders:
+        return own
+    return {"$or": [own, *({"agent": sender, "pending": f"sink/{name}"} for sender, name in senders)]}
 
 
-def _crons(agent: Agent) -> dict[str, Any]:
-    """Those whose time has come; one that is off has the year 1970. The same as `crons.mongo`."""
-    return {"agent": _key(agent), "due": {"$gt": {"$date": {"$numberLong": "0"}}}, "$expr": _DUE}
+def _timed(agent: Agent) -> dict[str, dict[str, Any]]:
+    """By collection, what no pod is needed for until its time has come."""
+    mine = {"agent": _key(agent), "due": _EVER, "$expr": _DUE}
+    return {"crons": mine, "interrupts": {**mine, "status": "open"}, "webhooks": mine}
 
 
 def _key(agent: Agent) -> str:

@@ -168,7 +168,8 @@ class Reconciler:
     async def _scaled(self, key: Key, entry: Entry, made: Plan) -> Aspect:
         """Have KEDA scale the agent where it is to; the condition Autoscaling."""
         if made.keda:
-            return await self.keda.ask(key, _agent(entry).uid, made.keda)
+            up = any(pod.ready and pod.config == made.config_hash for pod in entry.pods.values())
+            return await self.keda.ask(key, _agent(entry).uid, made.keda, None if up else made.keda_first)
         if made.keda_missing:
             others = any(each.resource is AUTOSCALERS for each in made.manifests)
             return keda.missing(others=others)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
+from agent_runtime.spec.state import DEFAULT_DATABASE
 from apm_operator.api.group import DEFAULT_TLS_MODE
 from apm_operator.queue import Key
 
@@ -20,6 +21,8 @@ class Links:
         admits: those that `network.ingressFrom` lets in.
         plain: whether the agent itself speaks plain HTTP.
         floods: those that its sinks push all events to, whatever their type.
+        pushes: those that its sinks push events to, each with the sink's name.
+        state: Secret, key and database of where its events wait; None where that is its pods' memory.
     """
 
     asks: frozenset[Key] = frozenset()
@@ -27,6 +30,8 @@ class Links:
     admits: frozenset[Key] = frozenset()
     plain: bool = DEFAULT_TLS_MODE == "Disabled"
     floods: frozenset[Key] = frozenset()
+    pushes: frozenset[tuple[Key, str]] = frozenset()
+    state: tuple[str, str, str] | None = None
 
 
 _NONE: Final = Links()
@@ -37,16 +42,17 @@ def links(namespace: str, spec: object) -> Links:
     if not isinstance(spec, Mapping):
         return _NONE
     flows = [spec.get("workflow"), *_items(spec, "workflows")]
-    sinks = _sinks(spec)
-    asked = [*(name for flow in flows for name in _asked(flow)), *sinks]
-    asks = frozenset(Key(namespace, name) for name in asked)
+    sinks = list(_sinks(namespace, spec))
+    asked = (Key(namespace, name) for flow in flows for name in _asked(flow))
+    asks = frozenset(asked) | {sink.to for sink in sinks}
     network = spec.get("network")
     reaches = asks | frozenset(_named(namespace, network, "egressTo"))
     tls = spec.get("tls")
     mode = tls.get("mode", DEFAULT_TLS_MODE) if isinstance(tls, Mapping) else DEFAULT_TLS_MODE
     admits = frozenset(_named(namespace, network, "ingressFrom"))
-    floods = frozenset(Key(namespace, name) for name, narrow in sinks.items() if not narrow)
-    return Links(asks, reaches, admits, mode == "Disabled", floods)
+    floods = frozenset(sink.to for sink in sinks if not sink.narrow)
+    pushes = frozenset((sink.to, sink.name) for sink in sinks)
+    return Links(asks, reaches, admits, mode == "Disabled", floods, pushes, _state(spec))
 
 
 def _asked(flow: object) -> Iterator[str]:
@@ -58,15 +64,28 @@ def _asked(flow: object) -> Iterator[str]:
                 yield name
 
 
-def _sinks(spec: Mapping[str, Any]) -> dict[str, bool]:
-    """The agents that events are pushed to, and whether only some are."""
-    found: dict[str, bool] = {}
+class _Sink(NamedTuple):
+    to: Key
+    name: str
+    narrow: bool
+    """Whether only some events are pushed."""
+
+
+def _sinks(namespace: str, spec: Mapping[str, Any]) -> Iterator[_Sink]:
     for sink in _items(spec.get("events"), "sinks"):
-        name = sink.get("agent") if isinstance(sink, Mapping) else None
-        if isinstance(name, str):
+        agent = sink.get("agent") if isinstance(sink, Mapping) else None
+        if isinstance(agent, str):
             narrow = sink.get("filter") is not None or sink.get("type") not in (None, "*")
-            found[name] = found.get(name, True) and narrow
-    return found
+            yield _Sink(Key(namespace, agent), str(sink.get("name")), narrow)
+
+
+def _state(spec: Mapping[str, Any]) -> tuple[str, str, str] | None:
+    state = spec.get("state")
+    mongodb = state.get("mongodb") if isinstance(state, Mapping) else None
+    ref = mongodb.get("uriSecretRef") if isinstance(mongodb, Mapping) else None
+    if not isinstance(ref, Mapping) or not isinstance(mongodb, Mapping):
+        return None
+    return str(ref.get("name")), str(ref.get("key")), str(mongodb.get("database", DEFAULT_DATABASE))
 
 
 def _named(namespace: str, network: object, field: str) -> Iterator[Key]:
@@ -105,6 +124,8 @@ class CallIndex:
         for other in new.reaches - old.reaches:
             self._reached_by.setdefault(other, set()).add(key)
         changed = old.asks ^ new.asks
+        if old.state != new.state or old.pushes != new.pushes:
+            changed |= {to for to, _ in old.pushes | new.pushes}
         if old.plain != new.plain:
             changed |= self._reached_by.get(key, set())
         return changed | {key} if old.admits != new.admits else changed
@@ -120,6 +141,15 @@ class CallIndex:
         """
         asking = {other for other in self._reached_by.get(key, ()) if key in self._links[other].asks}
         return tuple(sorted(asking | self._links.get(key, _NONE).admits))
+
+    def senders(self, key: Key) -> tuple[tuple[Key, str], ...]:
+        """The agents whose events wait for this one in the database that they share, each with the sink's name."""
+        state = self._links.get(key, _NONE).state
+        others = (
+            (other, self._links[other]) for other in self._reached_by.get(key, ()) if other.namespace == key.namespace
+        )
+        sharing = ((other, link) for other, link in others if link.state is not None and link.state == state)
+        return tuple(sorted((other, sink) for other, link in sharing for to, sink in link.pushes if to == key))
 
     def loop(self, key: Key) -> tuple[Key, ...]:
         """The shortest way on which all events of an agent come back to it, from agent to agent; () if there is none.

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from apm_operator import conditions as c
 from apm_operator.conditions import Aspect, Truth
 from apm_operator.errors import Conflict, Forbidden, NotFound
-from apm_operator.kinds import APPLIED_HASH, SCALED_OBJECTS, TRIGGER_AUTHENTICATIONS
+from apm_operator.kinds import APPLIED_HASH, CONFIG_HASH, SCALED_OBJECTS, TRIGGER_AUTHENTICATIONS
 from apm_operator.reconcile.apply import check_owner, write
 from apm_operator.reconcile.compare import covers
 
@@ -58,15 +58,21 @@ class Keda:
             self._look_at = self._clock() + _PRESENT_SECONDS
         return self._present
 
-    async def ask(self, key: Key, uid: str, manifests: Iterable[Manifest]) -> Aspect:
+    async def ask(self, key: Key, uid: str, manifests: Iterable[Manifest], first: Manifest | None = None) -> Aspect:
         """Have KEDA scale the agent, and tell how that stands.
+
+        Args:
+            key: the agent.
+            uid: its own.
+            manifests: what to ask by, the ScaledObject last.
+            first: the ScaledObject for as long as the other one was never applied for this configuration.
 
         Raises:
             NameTaken: a ScaledObject or TriggerAuthentication of this name is somebody else's.
             ApiError: the API server refused.
         """
         try:
-            answers = [await self._have(key, uid, manifest) for manifest in manifests]
+            answers = [await self._have(key, uid, manifest, first) for manifest in manifests]
         except Forbidden as error:
             return _aspect("False", c.KEDA_FORBIDDEN, f"{_NO_RIGHT} ({error})")
         return _told(answers[-1], key.name)
@@ -91,12 +97,14 @@ class Keda:
                 writes += 1
         return writes
 
-    async def _have(self, key: Key, uid: str, manifest: Manifest) -> dict[str, Any]:
-        wanted = manifest.wanted
+    async def _have(self, key: Key, uid: str, manifest: Manifest, first: Manifest | None) -> dict[str, Any]:
         try:
             existing: dict[str, Any] | None = await self._kube.get(manifest.resource, key.namespace, manifest.name)
         except NotFound:
             existing = None
+        wanted = manifest.wanted
+        if first is not None and manifest.resource is first.resource and _configured(existing) != _configured(wanted):
+            manifest, wanted = first, first.wanted
         if existing is not None:
             check_owner(existing, manifest.resource, key, uid)
             marked = (existing["metadata"].get("annotations") or {}).get(APPLIED_HASH) == manifest.digest
@@ -108,6 +116,11 @@ class Keda:
 def missing(*, others: bool) -> Aspect:
     """The cluster has no KEDA; `others` tells whether there are targets that need none."""
     return _aspect("False", c.KEDA_MISSING, f"{_MISSING} {_WITHOUT_QUEUE if others else _AS_IT_IS}")
+
+
+def _configured(body: Mapping[str, Any] | None) -> str:
+    """The configuration of which a pod has been ready."""
+    return str(((body or {}).get("metadata") or {}).get("labels", {}).get(CONFIG_HASH, ""))
 
 
 def _told(asked: Mapping[str, Any], name: str) -> Aspect:

@@ -88,6 +88,7 @@ class Plan:
     Attributes:
         least: the fewest pods that the autoscaler is to have; None where none sets their number.
         keda: what KEDA is asked by, the ScaledObject last; empty where it is not.
+        keda_first: the ScaledObject until a pod of this configuration has been ready; None where it is the same.
         keda_missing: whether it can't be asked, although the spec wants it.
         wanted: whom the pods are to reach.
         outlook: where those were when the plan was made.
@@ -101,6 +102,7 @@ class Plan:
     generation: int
     least: int | None
     keda: tuple[Manifest, ...]
+    keda_first: Manifest | None
     keda_missing: bool
     suspended: bool
     secrets: frozenset[SecretUse]
@@ -202,6 +204,7 @@ def make(
         generation=metadata.generation,
         least=_least(context),
         keda=() if problems else tuple(_manifests(context, _FOR_KEDA)),
+        keda_first=None if problems else next(_manifests(context, (scaledobject.begin,)), None),
         keda_missing=wanted.keda and spec.scales_itself and not outlook.surroundings.keda,
         suspended=spec.suspend,
         secrets=uses,

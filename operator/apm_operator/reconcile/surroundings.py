@@ -112,6 +112,8 @@ class Neighbours:
         api_server = await self._look_for_api_server(key, wanted)
         if wanted.api and not api_server and not wanted.network.egress_to:
             unknown += (_NO_API_SERVER,)
+        keda = wanted.keda and await self._keda.installed()
+        senders = self._calls.senders(key) if keda else ()
         surroundings = Surroundings(
             cluster=self._cluster,
             callers=tuple((caller.namespace, caller.name) for caller in self._calls.callers(key)),
@@ -121,7 +123,8 @@ class Neighbours:
             api_server=api_server,
             authorities=self._certificates.trusted(key),
             token_review_url=self._token_review_url,
-            keda=wanted.keda and await self._keda.installed(),
+            keda=keda,
+            senders=tuple((f"{other.namespace}/{other.name}", sink) for other, sink in senders),
         )
         return Outlook(surroundings, unknown, tuple(other.name for other in self._calls.loop(key)))
 

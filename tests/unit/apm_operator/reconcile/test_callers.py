@@ -53,7 +53,8 @@ def test_a_spec_that_is_wrong_names_nobody(spec: object):
 def test_a_sink_is_let_in_by_the_agent_that_it_pushes_to():
     calls = CallIndex()
     spec = {"events": {"sinks": [{"name": "bar", "agent": "bar"}, {"name": "out", "url": "https://hooks.example"}]}}
-    assert links("shop", spec) == Links(frozenset({BAR}), frozenset({BAR}), floods=frozenset({BAR}))
+    to_bar = frozenset({BAR})
+    assert links("shop", spec) == Links(to_bar, to_bar, floods=to_bar, pushes=frozenset({(BAR, "bar")}))
     assert calls.put(DESK, links("shop", spec)) == {BAR}
     assert calls.callers(BAR) == (DESK,)
     assert calls.put(DESK, links("shop", {"events": {"sinks": []}})) == {BAR}
@@ -126,3 +127,22 @@ def test_an_agent_that_nobody_saw_go_calls_nobody():
     cache.observe(body(workflow=asking("desk")), deleted=False)
     assert cache.gone(AGENTS, one, "one", cache.known(AGENTS)[one, "one"]) == (one, DESK)
     assert cache.calls.callers(DESK) == ()
+
+
+def kept(ref: str = "apm-mongodb", **more: Any) -> dict[str, Any]:
+    return {"state": {"mongodb": {"uriSecretRef": {"name": ref, "key": "uri"}, **more}}}
+
+
+def test_who_shares_the_database_has_events_that_wait_for_an_agent():
+    calls = CallIndex()
+    sinks = {"events": {"sinks": [{"name": "to-bar", "agent": "bar"}, {"name": "again", "agent": "bar"}]}}
+    calls.put(BAR, links("shop", kept()))
+    assert calls.put(DESK, links("shop", sinks)) == {BAR}
+    assert calls.senders(BAR) == (), "its events wait in the memory of its pods"
+    assert calls.put(DESK, links("shop", sinks | kept(database="apm"))) == {BAR}
+    assert calls.senders(BAR) == ((DESK, "again"), (DESK, "to-bar"))
+    for elsewhere in (kept(database="other"), kept("other")):
+        assert calls.put(DESK, links("shop", sinks | elsewhere)) == {BAR}
+        assert calls.senders(BAR) == ()
+    assert calls.put(DESK, links("shop", pushing("till") | kept())) == {BAR, Key("shop", "till")}
+    assert calls.senders(BAR) == ()

@@ -6,6 +6,7 @@ from typing import Any
 from bson import json_util
 
 from apm_operator.errors import Forbidden
+from apm_operator.kinds import AGENT_LABEL
 from apm_operator.manifests.agent import Surroundings
 from apm_operator.reconcile.plan import Plan
 from apm_operator.reconcile.surroundings import Outlook
@@ -14,10 +15,32 @@ from unit.apm_operator.world import STATE, World
 
 QUEUE = {"minReplicas": 0, "maxReplicas": 8, "targetQueueDepth": 5, "scaleDownStabilization": "30s"}
 INSTALLED = Outlook(Surroundings(keda=True))
+WITH_SENDER = Outlook(Surroundings(keda=True, senders=(("shop/desk", "to-one"),)))
 
 
 def asked(made: Plan, kind: str) -> dict[str, Any]:
     return next((json.loads(each.body) for each in made.keda if each.resource.kind == kind), {})
+
+
+def fewest(world: World) -> int:
+    """Pods that KEDA has to leave there."""
+    return int(world.kube.objects["ScaledObject", "shop", "one"]["spec"]["minReplicaCount"])
+
+
+def tell_of_pod(world: World, ready: str, *, deleted: bool = False) -> None:
+    """The watch tells of a pod of the configuration that is wanted."""
+    world.kube.version += 1
+    hashes = world.kube.objects["Deployment", "shop", "one"]["spec"]["template"]["metadata"]["annotations"]
+    metadata = {
+        "name": "one-a",
+        "namespace": "shop",
+        "labels": {AGENT_LABEL: "one"},
+        "annotations": hashes,
+        "resourceVersion": str(world.kube.version),
+        "uid": "a",
+    }
+    status = {"conditions": [{"type": "Ready", "status": ready}]}
+    world.cache.observe({"kind": "Pod", "metadata": metadata, "spec": {}, "status": status}, deleted=deleted)
 
 
 def kinds(made: Plan) -> set[str]:
@@ -38,6 +61,8 @@ def test_the_queue_is_what_mongodb_tells():
         "runs": "5",
         "events": "5",
         "crons": "1000000",
+        "interrupts": "1000000",
+        "webhooks": "1000000",
     }
     assert metadata["cpu"] == {"value": "70"}
     for each in metadata.values():
@@ -45,6 +70,44 @@ def test_the_queue_is_what_mongodb_tells():
             assert json_util.loads(each["query"])["agent"] == "shop/one"
     secret = {"parameter": "connectionString", "name": "apm-mongodb", "key": "uri"}
     assert asked(made, "TriggerAuthentication")["spec"] == {"secretTargetRef": [secret]}
+
+
+def test_an_agent_that_always_has_a_pod_is_not_woken():
+    made = plan(state=STATE, autoscaling=QUEUE | {"minReplicas": 1}, outlook=WITH_SENDER)
+    triggers = asked(made, "ScaledObject")["spec"]["triggers"]
+    assert [each["name"] for each in triggers] == ["runs", "events"]
+    assert json.loads(triggers[1]["metadata"]["query"]) == {"agent": "shop/one", "open": True}
+    assert made.keda_first is None
+
+
+def test_events_that_others_have_for_an_agent_wake_it():
+    made = plan(state=STATE, autoscaling=QUEUE, outlook=WITH_SENDER)
+    (events,) = [each for each in asked(made, "ScaledObject")["spec"]["triggers"] if each["name"] == "events"]
+    own, sent = {"agent": "shop/one", "open": True}, {"agent": "shop/desk", "pending": "sink/to-one"}
+    assert json.loads(events["metadata"]["query"]) == {"$or": [own, sent]}
+
+
+async def test_a_pod_of_a_new_configuration_is_not_ended_before_it_was_ready(world: World):
+    world.kube.keda = True
+    world.secret("mongodb://x")
+    world.write(state=STATE, autoscaling=QUEUE)
+    await world.reconcile()
+    assert fewest(world) == 1
+    tell_of_pod(world, ready="False")
+    await world.reconcile()
+    assert fewest(world) == 1
+    tell_of_pod(world, ready="True")
+    await world.reconcile()
+    assert fewest(world) == 0
+    tell_of_pod(world, ready="True", deleted=True)
+    await world.reconcile()
+    assert fewest(world) == 0, "what has been ready once may sleep"
+    world.write(state=STATE, autoscaling=QUEUE, priorityClassName="other")
+    await world.reconcile()
+    assert fewest(world) == 0
+    world.write(state=STATE, autoscaling=QUEUE, crons=[{"name": "tick", "schedule": "* * * * *"}])
+    await world.reconcile()
+    assert fewest(world) == 1
 
 
 def test_where_keda_scales_there_is_no_other_autoscaler():
