@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 _POLL_SECONDS = 5
 _NEVER_TWO = 1_000_000
 """What is due wants one pod; the run that it begins or goes on with counts as a run."""
-_DUE = {"$lte": ["$due", "$$NOW"]}
+_DUE = {"$not": [{"$gt": ["$due", "$$NOW"]}]}
+"""Also where there is no time. DocumentDB, below FerretDB, fails with `$lte` where an index has the field."""
 _EVER = {"$gt": {"$date": {"$numberLong": "0"}}}
 """Crons that are off have the year 1970, and interrupts without an end nothing."""
 
