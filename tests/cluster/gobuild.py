@@ -31,6 +31,7 @@ _KUBERNETES = (
     "kube-proxy",
     "kubectl",
 )
+_KEDA = "github.com/kedacore/keda/v2/cmd"
 
 
 def _kubernetes_version_flags() -> str:
@@ -63,6 +64,7 @@ GROUPS = {
     "pause": Group({"pause": "."}),
     "cert-manager": Group({"cert-manager": "."}),
     "versitygw": Group({"versitygw": "github.com/versity/versitygw/cmd/versitygw"}),
+    "keda": Group({"keda": f"{_KEDA}/operator", "keda-adapter": f"{_KEDA}/adapter"}),
     "metrics-server": Group({"metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server"}),
     "mongo-tools": Group(
         {

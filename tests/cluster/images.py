@@ -102,6 +102,11 @@ METRICS_SERVER = Image(
     dockerfile=_CONTAINERS / "metrics-server/Dockerfile",
     sources=lambda: {"metrics-server": gobuild.program("metrics-server")},
 )
+KEDA = Image(
+    name="keda",
+    dockerfile=_CONTAINERS / "keda/Dockerfile",
+    sources=lambda: {name: gobuild.program(name) for name in ("keda", "keda-adapter")},
+)
 REDIS = Image(
     name="redis",
     dockerfile=_CONTAINERS / "redis/Dockerfile",
