@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 
 from cluster import metricsserver
-from cluster.installation import OPERATOR_NAMESPACE
+from cluster.installation import OPERATOR_NAMESPACE, Installation
 from e2e.support.manifests import agent, mongodb
 from e2e.support.operator import Operator
+from e2e.support.scaling import condition, ready, replicas
 from e2e.support.space import Space
 from e2e.support.traffic import traffic, wait_for_answers
 from e2e.support.waiting import until
 
+_AGENT = "elastic"
 _WAYS = ("wait", "stream", "background")
 _MOST = 3
 _LOOKS = 3
@@ -39,7 +41,7 @@ def _busy(**spec: Any) -> dict[str, Any]:
     nodes = [{"name": f"n{at}", "uses": "model", "next": f"n{at + 1}"} for at in range(3)]
     nodes[-1]["next"] = "end"
     return agent(
-        "elastic",
+        _AGENT,
         models=[{"name": "default", "provider": "scripted", "script": [{"reply": "done", "delay": "150ms"}]}],
         workflow={"start": "n0", "nodes": nodes},
         state=mongodb(),
@@ -56,26 +58,13 @@ def _scraper(space: Space) -> str:
 
 def _ended(space: Space) -> dict[str, float]:
     """How many runs have ended in each pod."""
-    scraper, names = _scraper(space), [pod["metadata"]["name"] for pod in space.pods("elastic")]
+    scraper, names = _scraper(space), [pod["metadata"]["name"] for pod in space.pods(_AGENT)]
     ask = ("--", "python3", "-c", _COUNT)
     return {name: float(space.kubectl("exec", "--stdin", name, *ask, stdin=scraper)) for name in names}
 
 
-def _ready(space: Space) -> int:
-    return int(space.get("agentdeployment", "elastic").get("status", {}).get("readyReplicas", 0))
-
-
-def _active(condition: dict[str, Any]) -> bool:
-    return condition.get("status") == "True"
-
-
-def _replicas(space: Space) -> int:
-    return int(space.get("deployment", "elastic")["spec"]["replicas"])
-
-
-def _condition(space: Space, kind: str) -> dict[str, Any]:
-    conditions = space.get("agentdeployment", "elastic").get("status", {}).get("conditions", [])
-    return next((each for each in conditions if each["type"] == kind), {})
+def _active(told: dict[str, Any]) -> bool:
+    return told.get("status") == "True"
 
 
 def _usages(space: Space) -> set[tuple[str, int]]:
@@ -103,33 +92,38 @@ def _idle(space: Space) -> int:
     return max(min(millicores for _, millicores in seen), 10)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _with_metrics(cluster: Installation) -> None:
+    metricsserver.ensure(cluster.cluster)
+
+
+@pytest.mark.timeout(900, func_only=True)
 @pytest.mark.skipif(not os.environ.get("APM_SOAK"), reason="APM_SOAK is not set: it takes six minutes")
 def test_pods_follow_the_load_and_no_call_fails(space: Space) -> None:
-    metricsserver.ensure(space.cluster.cluster)
     space.apply(_busy())
-    space.ready("elastic")
+    space.ready(_AGENT)
     # What a pod at rest uses is the machine's: half of what is requested has to be more than that.
     requested = f"{5 * _idle(space)}m"
     scaling = {"maxReplicas": _MOST, "targetCPUUtilizationPercentage": 50, "scaleDownStabilization": "15s"}
     space.apply(_busy(autoscaling=scaling, resources={"requests": {"cpu": requested, "memory": "64Mi"}}))
-    until("the autoscaler knows the load", lambda: _condition(space, "Autoscaling"), _active, seconds=150)
-    until("one idle pod", lambda: _replicas(space), lambda number: number == 1, seconds=120)
+    until("the autoscaler knows the load", lambda: condition(space, _AGENT, "Autoscaling"), _active, seconds=150)
+    until("one idle pod", lambda: replicas(space, _AGENT), lambda number: number == 1, seconds=120)
 
     times = {}
-    with traffic(space, "elastic", Operator(space.cluster).runtime_image(), _WAYS) as report:
+    with traffic(space, _AGENT, Operator(space.cluster).runtime_image(), _WAYS) as report:
         began = time.monotonic()
-        until("more pods are wanted", lambda: _replicas(space), lambda number: number > 1, seconds=120)
+        until("more pods are wanted", lambda: replicas(space, _AGENT), lambda number: number > 1, seconds=120)
         times["more pods wanted"] = time.monotonic() - began
-        until("the most pods are ready", lambda: _ready(space), lambda number: number == _MOST, seconds=150)
+        until("the most pods are ready", lambda: ready(space, _AGENT), lambda number: number == _MOST, seconds=150)
         times["most pods ready"] = time.monotonic() - began
-        assert _condition(space, "Ready")["status"] == "True"
+        assert condition(space, _AGENT, "Ready")["status"] == "True"
         before = _ended(space)
         wait_for_answers(space, 150)
         shares = {pod: number - before[pod] for pod, number in _ended(space).items()}
     ended = time.monotonic()
-    until("fewer pods are wanted", lambda: _replicas(space), lambda number: number < _MOST, seconds=180)
+    until("fewer pods are wanted", lambda: replicas(space, _AGENT), lambda number: number < _MOST, seconds=180)
     times["fewer pods wanted"] = time.monotonic() - ended
-    until("one pod is left", lambda: len(space.all("pods", "elastic")), lambda number: number == 1, seconds=300)
+    until("one pod is left", lambda: len(space.all("pods", _AGENT)), lambda number: number == 1, seconds=300)
     times["one pod left"] = time.monotonic() - ended
 
     print({name: f"{seconds:.0f} s" for name, seconds in times.items()})  # noqa: T201
