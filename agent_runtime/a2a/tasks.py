@@ -228,7 +228,10 @@ class Tasks:
         newest = runs[-1]
         if newest.unreadable or newest.active or newest.error or not (whole or newest.status == "interrupted"):
             return Task(tuple(runs), {})
-        values = await self._agent.runs.wait(newest)
+        try:
+            values = await self._agent.runs.following.result(newest)
+        except UnreadableError as error:
+            return Task((*runs[:-1], replace(newest, unreadable=str(error))), {})
         return Task(tuple(runs), {} if "__error__" in values else values)
 
 

@@ -61,12 +61,20 @@ class Following:
         ended = await self.ended(run)
         if ended is None:
             return _failure(f"there is no run {run.run_id} any more: it was rolled back, or deleted")
-        if ended.run.error is not None:
-            return {"__error__": ended.run.error}
-        if ended.values is not None:
+        if ended.run.error is None and ended.values is not None:
             return ended.values
+        return await patiently(lambda: self.result(ended.run))
+
+    async def result(self, run: Run) -> dict[str, Any]:
+        """The same of a run that has ended, at once.
+
+        Raises:
+            UnavailableError: The state can't be reached, or this of it not be read.
+        """
+        if run.error is not None:
+            return {"__error__": run.error}
         try:
-            return await patiently(lambda: self.executor.values(ended.run, ended.run.checkpoint))
+            return await self.executor.values(run, run.checkpoint)
         except NotFoundError as error:
             return _failure(str(error))
 

@@ -166,7 +166,7 @@ async def _resumed(agent: Agent, thread: str, given: list[dict[str, Any]]) -> di
         return None
     if newest[0].unreadable:
         raise UnreadableError(newest[0].unreadable)
-    questions = (await agent.runs.wait(newest[0])).get("__interrupt__") or []
+    questions = (await agent.runs.following.result(newest[0])).get("__interrupt__") or []
     if len(questions) > 1:
         raise ConflictError(f"the agent asks {len(questions)} things at once: answer it by another API than this one")
     return {questions[0].id: "\n".join(text_of(turn["content"]) for turn in given)} if questions else None

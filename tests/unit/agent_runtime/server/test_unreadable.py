@@ -114,6 +114,18 @@ def _seal(it: RunningAgent, thread_id: str, run_id: str) -> None:
     runs[run_id] = replace(runs[run_id], request={}, unreadable=REASON)
 
 
+def _seal_state(it: RunningAgent, thread_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has a thread's state be none that can be read."""
+    state = it.agent.graph.aget_state
+
+    async def aget_state(config: Any, **options: Any) -> Any:
+        if config["configurable"]["thread_id"] == thread_id:
+            raise UnreadableError(REASON)
+        return await state(config, **options)
+
+    monkeypatch.setattr(it.agent.graph, "aget_state", aget_state)
+
+
 async def test_a_run():
     async with running(SPEAKS) as it:
         client, said = it.client, {"messages": [{"role": "user", "content": "hi"}]}
@@ -142,11 +154,27 @@ async def test_a_task():
             await caller.get_task(GetTaskRequest(id=tasks[1].id))
 
 
-async def test_what_a_thread_asks_of_one_who_chats():
+async def test_a_task_whose_state_can_not_be_read(monkeypatch):
+    async with running(SPEAKS) as it, a2a.client(it.url, streaming=False) as caller:
+        tasks = [await a2a.sent(caller, a2a.message(text)) for text in ("one", "two")]
+        _seal_state(it, tasks[1].context_id, monkeypatch)
+        found = (await caller.list_tasks(ListTasksRequest(include_artifacts=True))).tasks
+        by_id = {one.id: one for one in found}
+        assert a2a.texts(by_id[tasks[0].id]) == ["You said: one"]
+        assert REASON in by_id[tasks[1].id].status.message.parts[0].text
+        with pytest.raises(A2AClientError, match="503"):
+            await caller.get_task(GetTaskRequest(id=tasks[1].id))
+
+
+@pytest.mark.parametrize("what", ["run", "state"])
+async def test_what_a_thread_asks_of_one_who_chats(what, monkeypatch):
     async with running({**ASKS, "workflow": {**ASKS["workflow"], "state": CHANNELS}}) as it:
         await it.client.runs.wait("t1", "agent", input={"messages": []}, if_not_exists="create")
         (run,) = await it.client.runs.list("t1")
-        _seal(it, "t1", run["run_id"])
+        if what == "run":
+            _seal(it, "t1", run["run_id"])
+        else:
+            _seal_state(it, "t1", monkeypatch)
         chat = openai.AsyncOpenAI(
             base_url=f"{it.url}/v1", api_key="none", default_headers={THREAD_HEADER: "t1"}, max_retries=0
         )
@@ -200,14 +228,7 @@ async def test_a_thread(monkeypatch):
         said = {"messages": [{"role": "user", "content": "hi"}]}
         for thread in ("t1", "t2"):
             await it.client.runs.wait(thread, "agent", input=said, if_not_exists="create")
-        state = it.agent.graph.aget_state
-
-        async def aget_state(config: Any, **options: Any) -> Any:
-            if config["configurable"]["thread_id"] == "t2":
-                raise UnreadableError(REASON)
-            return await state(config, **options)
-
-        monkeypatch.setattr(it.agent.graph, "aget_state", aget_state)
+        _seal_state(it, "t2", monkeypatch)
         sealed, other = await it.client.threads.search()
         assert (sealed["thread_id"], sealed["values"], sealed["unreadable"]) == ("t2", None, REASON)
         assert other["values"]["messages"]
