@@ -63,6 +63,7 @@ GROUPS = {
     "ferretdb": Group({"ferretdb": "github.com/FerretDB/FerretDB/v2/cmd/ferretdb"}),
     "pause": Group({"pause": "."}),
     "cert-manager": Group({"cert-manager": "."}),
+    "otelcol": Group({"otelcol": "."}),
     "versitygw": Group({"versitygw": "github.com/versity/versitygw/cmd/versitygw"}),
     "keda": Group({"keda": f"{_KEDA}/operator", "keda-adapter": f"{_KEDA}/adapter"}),
     "metrics-server": Group({"metrics-server": "sigs.k8s.io/metrics-server/cmd/metrics-server"}),

@@ -1,4 +1,4 @@
-"""One trace over agents, models and tools, each agent a process of its own, at a receiver that reads OTLP."""
+"""One trace over agents, models and tools, each agent a process of its own, at OpenTelemetry's Collector with TLS."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from opentelemetry.proto.trace.v1.trace_pb2 import Span as Wire
 from fakes.agents import config, last_text, person
 from fakes.mcp_server import mcp_server
 from fakes.openai_server import Answer, openai_server
-from fakes.otlp_receiver import Receiver, otlp_receiver
 from fakes.processes import program, start, wait_ready
 from fakes.serving import free_port
 from fakes.tool_server import tool_server
+from integration.collector import collector
 
 if TYPE_CHECKING:
     import subprocess
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
     from langgraph_sdk.client import LangGraphClient
 
+    from fakes.otlp_receiver import Receiver
+
 CALLER = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 WORDS = "the number is 4711"
 SOON = {"OTEL_BSP_SCHEDULE_DELAY": "100"}
@@ -33,13 +35,13 @@ SOON = {"OTEL_BSP_SCHEDULE_DELAY": "100"}
 MESSAGES = {"messages": {"type": "messages"}}
 
 
-def first(receiver: str) -> dict[str, Any]:
+def first(tracing: dict[str, Any]) -> dict[str, Any]:
     """Asks the second agent."""
     node = {"name": "ask", "uses": "agent", "with": {"ref": "second"}}
-    return {"tracing": {"endpoint": receiver}, "workflow": {"state": MESSAGES, "start": "ask", "nodes": [node]}}
+    return {"tracing": tracing, "workflow": {"state": MESSAGES, "start": "ask", "nodes": [node]}}
 
 
-def second(receiver: str, model: str, service: str, mcp: str) -> dict[str, Any]:
+def second(tracing: dict[str, Any], model: str, service: str, mcp: str) -> dict[str, Any]:
     """Asks a model, which calls a tool, then a tool of an MCP server."""
     state = {**MESSAGES, "sum": {"type": "any"}}
     tools = [
@@ -51,7 +53,7 @@ def second(receiver: str, model: str, service: str, mcp: str) -> dict[str, Any]:
         {"name": "sum", "uses": "tool", "with": {"tool": "add", "arguments": {"a": "1", "b": "2"}, "save": "sum"}},
     ]
     return {
-        "tracing": {"endpoint": receiver},
+        "tracing": tracing,
         "models": [{"name": "default", "provider": "openai", "baseURL": model, "model": "gpt"}],
         "mcpServers": [{"name": "numbers", "url": mcp}],
         "workflow": {"state": state, "start": "think", "tools": tools, "nodes": nodes},
@@ -67,7 +69,7 @@ def parent_of(headers: Mapping[str, str]) -> tuple[str, str]:
 async def test_one_trace_leads_from_agent_to_agent_to_model_to_tool(tmp_path: Path):
     called = Answer(calls=(("lookup", json.dumps({"about": WORDS})),))
     async with (
-        otlp_receiver() as receiver,
+        collector(tmp_path) as traces,
         openai_server(called, Answer(WORDS)) as model,
         tool_server(answer={"found": WORDS}) as service,
         mcp_server() as mcp,
@@ -76,19 +78,21 @@ async def test_one_trace_leads_from_agent_to_agent_to_model_to_tool(tmp_path: Pa
             folders = tmp_path / "first", tmp_path / "second"
             for folder in folders:
                 folder.mkdir()
-            asked = second(receiver.url, model.url, service.url, mcp.url)
-            other = processes.enter_context(program(folders[1], config(asked, name="second"), **SOON))
-            asks = config(first(receiver.url), name="first", peers={"second": other.url})
-            it = processes.enter_context(program(folders[0], asks, **SOON))
+            more = {"APM_SECRETS_DIR": str(traces.secrets), **SOON}
+            asked = second(traces.tracing, model.url, service.url, mcp.url)
+            other = processes.enter_context(program(folders[1], config(asked, name="second"), **more))
+            asks = config(first(traces.tracing), name="first", peers={"second": other.url})
+            it = processes.enter_context(program(folders[0], asks, **more))
             client = get_client(url=it.url)
             values = await client.runs.wait(None, "agent", input=person(WORDS), headers={"traceparent": CALLER})
             await client.aclose()
-            await receiver.until(
+            await traces.taken.until(
                 lambda spans: ("first", "POST /runs/wait") in {(one.service, one.name) for one in spans}
             )
             async with httpx.AsyncClient(timeout=30) as http:
                 scraped = await http.get(f"{other.url}/metrics", headers={"accept": "application/openmetrics-text"})
-        check(receiver)
+    receiver = traces.taken
+    check(receiver)
     assert last_text(values) == WORDS
     trace, _ = parent_of({"traceparent": CALLER})
     think = receiver.one("second", "execute_tool lookup")
@@ -133,27 +137,11 @@ def check(receiver: Receiver) -> None:
     assert {span.trace for span in receiver.spans} == {trace}
 
 
-async def test_a_receiver_that_is_away_harms_no_run_and_no_end(tmp_path: Path):
-    listener, port = free_port()
-    spec = {
-        "tracing": {"endpoint": f"http://127.0.0.1:{port}"},
-        "models": [{"name": "default", "provider": "scripted", "script": [{"reply": "Hello"}]}],
-        "workflow": {"state": MESSAGES, "start": "answer", "nodes": [{"name": "answer", "uses": "model"}]},
-    }
-    with listener, program(tmp_path, config(spec)) as it:
-        # It takes connections, and answers nothing.
-        listener.listen()
-        client = get_client(url=it.url)
-        for _ in range(20):
-            assert last_text(await client.runs.wait(None, "agent", input=person("hi"))) == "Hello"
-        await client.aclose()
-
-
-def lasting(receiver: str, database: str, delay: str) -> str:
+def lasting(tracing: dict[str, Any], database: str, delay: str) -> str:
     """An agent's config whose model takes its time."""
     model = {"name": "default", "provider": "scripted", "script": [{"reply": "Hello", "delay": delay}]}
     spec = {
-        "tracing": {"endpoint": receiver},
+        "tracing": tracing,
         "state": {"mongodb": {"uriSecretRef": {"name": "apm-mongodb", "key": "uri"}, "database": database}},
         "models": [model],
         "workflow": {"state": MESSAGES, "start": "answer", "nodes": [{"name": "answer", "uses": "model"}]},
@@ -164,8 +152,9 @@ def lasting(receiver: str, database: str, delay: str) -> str:
 async def test_a_run_that_another_pod_goes_on_with_stays_in_its_trace(database, mounted, tmp_path: Path):
     submission, execution = "POST /threads/{thread_id}/runs", "invoke_agent slow"
     more = {"APM_SECRETS_DIR": str(mounted), "APM_LEASE_TIMEOUT_SECONDS": "2", **SOON}
-    async with otlp_receiver() as receiver:
-        with start(tmp_path, lasting(receiver.url, database, "60s"), port := _port(), **more) as one:
+    async with collector(tmp_path) as traces:
+        receiver = traces.taken
+        with start(tmp_path, lasting(traces.tracing, database, "60s"), port := _port(), **more) as one:
             client = await _client(port, one)
             thread = (await client.threads.create())["thread_id"]
             run = await client.runs.create(thread, "agent", input=person("hi"), headers={"traceparent": CALLER})
@@ -175,7 +164,7 @@ async def test_a_run_that_another_pod_goes_on_with_stays_in_its_trace(database, 
                     await asyncio.sleep(0.05)
             one.kill()
             await client.aclose()
-        with start(tmp_path, lasting(receiver.url, database, "1ms"), port := _port(), **more) as two:
+        with start(tmp_path, lasting(traces.tracing, database, "1ms"), port := _port(), **more) as two:
             client = await _client(port, two)
             await client.runs.join(thread, run["run_id"])
             await client.aclose()
@@ -194,9 +183,10 @@ async def _client(port: int, process: subprocess.Popen[str]) -> LangGraphClient:
 
 
 async def test_the_code_of_own_graphs_makes_spans_within_its_nodes(tmp_path: Path):
-    async with otlp_receiver() as receiver:
-        spec = config({"tracing": {"endpoint": receiver.url}, "graph": "fakes.spanning:graph"})
-        with program(tmp_path, spec, **SOON) as it:
+    async with collector(tmp_path) as traces:
+        receiver = traces.taken
+        spec = config({"tracing": traces.tracing, "graph": "fakes.spanning:graph"})
+        with program(tmp_path, spec, APM_SECRETS_DIR=str(traces.secrets), **SOON) as it:
             client = get_client(url=it.url)
             await client.runs.wait(None, "agent", input={"price": 1})
             await client.aclose()
