@@ -57,19 +57,33 @@ class _Session(requests.Session):
     """
 
     went = ""
+    _error: BaseException | None = None
 
     def request(self, *args: Any, **options: Any) -> requests.Response:
         """As the base class; raises for a redirect."""
+        self.forget()
         try:
             response = super().request(*args, **options)
         except Exception as error:
-            self.went = failure(error)
+            self.went, self._error = failure(error), error
             raise
         self.went = f"HTTP {response.status_code}"
         if HTTPStatus.MULTIPLE_CHOICES <= response.status_code < HTTPStatus.BAD_REQUEST:
             response.close()
-            raise requests.HTTPError(self.went)
+            self._error = requests.HTTPError(self.went)
+            raise self._error
         return response
+
+    def forget(self) -> None:
+        """Lets go of what the newest request raised.
+
+        The exporter keeps it in a frame that its own traceback leads to: a cycle, and with it all spans of the batch,
+        until Python looks for garbage, which it seldom does.
+        """
+        error, self._error = self._error, None
+        while error is not None:
+            error.__traceback__ = None
+            error = error.__context__
 
 
 class _SecretHeaders(requests.auth.AuthBase):
@@ -97,6 +111,7 @@ class _Counted(SpanExporter):
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """As the base class."""
         result = self._inner.export(spans)
+        self._session.forget()
         sent = result is SpanExportResult.SUCCESS
         self._metrics.spans.labels("success" if sent else "error").inc(len(spans))
         trouble = "" if sent else self._session.went

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import subprocess
 import sys
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +24,13 @@ from agent_runtime.errors import ConfigError
 from agent_runtime.outbound import Secrets
 from agent_runtime.settings import Settings
 from agent_runtime.spec.tracing import TracingSpec
+from agent_runtime.tracing import exporter as exporting
 from agent_runtime.tracing import spans
 from agent_runtime.tracing.exporter import build
 from agent_runtime.tracing.metrics import TracingMetrics
 from fakes.agents import CHAT, ECHO, config, last_text, person, running
 from fakes.otlp_receiver import otlp_receiver
+from fakes.serving import free_port
 from fakes.tool_server import tool_server
 
 APPROVAL = {
@@ -146,6 +150,28 @@ def test_what_keeps_spans_from_being_sent_is_told(tmp_path: Path):
         exporter.export([ReadableSpan("node answer", SpanContext(1, 2, is_remote=False))])
     exporter.shutdown()
     assert [line["reason"] for line in logs] == ["Authentication"]
+
+
+@pytest.mark.parametrize("listens", [True, False], ids=["silent", "gone"])
+def test_spans_that_could_not_be_sent_are_not_kept(listens, monkeypatch):
+    """Cycles of garbage would keep them: while a receiver is away, for hours."""
+    monkeypatch.setattr(exporting, "_TIMEOUT", 0.2)
+    listener, port = free_port()
+    with listener:
+        if listens:
+            listener.listen()
+        spec = TracingSpec.model_validate({"endpoint": f"http://127.0.0.1:{port}"})
+        exporter = build(spec, Secrets(Path("none")), TracingMetrics(CollectorRegistry()))
+        span = ReadableSpan("node answer", SpanContext(1, 2, is_remote=False))
+        kept = weakref.ref(span)
+        gc.disable()
+        try:
+            assert exporter.export([span]) is SpanExportResult.FAILURE
+            del span
+            assert kept() is None
+        finally:
+            gc.enable()
+        exporter.shutdown()
 
 
 async def test_durations_lead_to_traces():
