@@ -27,15 +27,17 @@ def build(config: RuntimeConfig, pod: str, secrets: Secrets, registry: Collector
     try:
         from opentelemetry.trace import set_tracer_provider  # noqa: PLC0415 - only what is used is loaded
 
+        from agent_runtime.tracing.batches import Batches  # noqa: PLC0415 - likewise
         from agent_runtime.tracing.exporter import build as sending  # noqa: PLC0415 - likewise
         from agent_runtime.tracing.otel import OtelTracing  # noqa: PLC0415 - likewise
     except ImportError as error:
         raise ConfigError(
             f"tracing: {error.name} is not installed: add the extra `tracing` to the image, or remove `tracing`"
         ) from error
-    exporter = sending(spec, secrets, TracingMetrics(registry))
+    metrics = TracingMetrics(registry)
+    batches = Batches(sending(spec, secrets, metrics), metrics)
     models = {model.name: model.model for model in config.spec.models if model.model is not None}
-    tracing = OtelTracing(config.agent, pod, spec.sample_ratio, exporter, models)
+    tracing = OtelTracing(config.agent, pod, spec.sample_ratio, batches, models)
     if config.spec.graph is not None:
         # The user's own code finds it here, and nothing that the runtime brings along needs it.
         set_tracer_provider(tracing.provider)

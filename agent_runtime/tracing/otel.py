@@ -12,12 +12,12 @@ from opentelemetry import trace
 from opentelemetry.context import Context, attach, detach
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import SpanLimits, TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from agent_runtime.release import release
 from agent_runtime.resilience.categories import is_control_flow
+from agent_runtime.tracing.batches import Batches
 from agent_runtime.tracing.graph import GraphSpans, asked
 from agent_runtime.tracing.spans import failure
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from langchain_core.callbacks import AsyncCallbackHandler
-    from opentelemetry.sdk.trace.export import SpanExporter
 
     from agent_runtime.spec.agent import AgentIdentity
     from agent_runtime.tracing.spans import Attributes, Kind
@@ -60,7 +59,7 @@ class OtelTracing:
     """Makes an agent's spans, and sends them in batches from a thread of its own; those that it can't send are lost."""
 
     def __init__(
-        self, agent: AgentIdentity, pod: str, ratio: float, exporter: SpanExporter, models: Mapping[str, str]
+        self, agent: AgentIdentity, pod: str, ratio: float, batches: Batches, models: Mapping[str, str]
     ) -> None:
         """`ratio` is the part of traces to keep that begin here; `models` has for a name what the provider calls it."""
         about = {
@@ -73,8 +72,7 @@ class OtelTracing:
         }
         self._agent = agent.name
         self._models = models
-        self._batches = BatchSpanProcessor(exporter)
-        self._exporter = exporter
+        self._batches = batches
         self.provider = OwnProvider(
             ParentBased(TraceIdRatioBased(ratio)),
             Resource.create(about),
@@ -156,7 +154,7 @@ class OtelTracing:
             async with asyncio.timeout(_GOODBYE):
                 await sent.wait()
         except TimeoutError:
-            self._exporter.shutdown()
+            self._batches.span_exporter.shutdown()
 
     @contextmanager
     def _open(

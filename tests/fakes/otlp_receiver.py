@@ -7,6 +7,7 @@ import gzip
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
@@ -56,11 +57,21 @@ class Receiver:
     """All that came, as text."""
     elsewhere: str = ""
     """Where it points to instead of taking anything."""
+    status: int = HTTPStatus.OK
+    """What it answers; it takes nothing where that is an error."""
+    arrived: int = 0
+    """Requests, with those that wait for it to be `awake`."""
+    awake: asyncio.Event = field(default_factory=asyncio.Event)
+    """Until then it takes what comes, and answers nothing."""
 
     async def _take(self, request: Request) -> Response:
         assert request.headers["content-type"] == "application/x-protobuf"
+        self.arrived += 1
+        await self.awake.wait()
         if self.elsewhere:
             return Response(status_code=308, headers={"location": self.elsewhere})
+        if self.status != HTTPStatus.OK:
+            return Response(status_code=self.status)
         body = await request.body()
         packed = request.headers.get("content-encoding") == "gzip"
         asked = ExportTraceServiceRequest.FromString(gzip.decompress(body) if packed else body)
@@ -91,6 +102,7 @@ class Receiver:
 async def otlp_receiver() -> AsyncIterator[Receiver]:
     """A receiver on a free loopback port."""
     receiver = Receiver()
+    receiver.awake.set()
     async with serving(Starlette(routes=[Route("/v1/traces", receiver._take, methods=["POST"])])) as url:
         receiver.url = url
         yield receiver
