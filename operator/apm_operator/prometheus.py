@@ -14,6 +14,8 @@ import aiohttp
 
 from apm_operator.errors import OperatorError
 
+_QUOTING = (aiohttp.ClientResponseError, aiohttp.ClientPayloadError, aiohttp.ServerDisconnectedError)
+"""Errors whose words quote the answer, the headers of one that breaks off among it."""
 _TIMEOUT = aiohttp.ClientTimeout(total=30)
 _ANSWER_LIMIT = 64 * 1024 * 1024
 _SHOWN = 200
@@ -85,7 +87,7 @@ class Prometheus:
                 if response.status != 200:  # noqa: PLR2004  OK
                     raise SourceError(f"{path}: HTTP {response.status}{_said(raw)}")
             return [_series(each) for each in json.loads(raw)["data"]["result"]]
-        except (aiohttp.ClientResponseError, aiohttp.ClientPayloadError) as error:  # their words quote the answer
+        except _QUOTING as error:
             raise SourceError(f"{path}: the answer is not one of HTTP ({type(error).__name__})") from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise SourceError(f"{path}: {_plain(str(error)) or type(error).__name__}") from error

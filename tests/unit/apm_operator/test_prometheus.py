@@ -136,9 +136,11 @@ async def test_nothing_of_an_answer_that_is_none_is_quoted(server: Server, prome
     assert "evil" not in str(caught.value)
 
 
-async def test_nothing_of_an_answer_that_is_not_http_is_quoted():
-    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writer.write(b"HTTP/1.1 200 OK\r\nevil header\r\n\r\n")
+@pytest.mark.parametrize("head", [b"evil header\r\n\r\n", b"X-Evil: evil\r\n"], ids=["malformed", "broken off"])
+async def test_nothing_of_an_answer_that_is_not_http_is_quoted(head: bytes):
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n" + head)
         await writer.drain()
         writer.close()
 
