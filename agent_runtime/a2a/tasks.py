@@ -18,7 +18,7 @@ from agent_runtime.a2a.errors import (
 )
 from agent_runtime.a2a.protocol import TaskState
 from agent_runtime.a2a.task import MESSAGE, Task, key_of
-from agent_runtime.errors import ConflictError, UnavailableError, UnreadableError
+from agent_runtime.errors import ConflictError, StateLostError, UnavailableError, UnreadableError
 from agent_runtime.runs.request import CommandRequest, RunRequest
 from agent_runtime.runs.spoken import MODES
 from agent_runtime.state.records import CANCELLED, TASK, RunQuery
@@ -94,6 +94,7 @@ class Tasks:
         """The task.
 
         Raises:
+            StateLostError: What it ended with is gone.
             TaskNotFoundError: The caller has none of this id.
             UnreadableError: It can't be read.
         """
@@ -124,7 +125,7 @@ class Tasks:
             roots = await store.find_runs(replace(query, offset=offset))
             for run in roots:
                 offset += 1
-                task = await self._task(run, principal, whole=asked.include_artifacts)
+                task = await self._listed(run, principal, whole=asked.include_artifacts)
                 if _fits(task, asked.status, asked.status_timestamp_after):
                     found.append(task)
                 if len(found) == asked.page_size:
@@ -218,21 +219,37 @@ class Tasks:
             raise UnsupportedOperationError(str(error)) from error
         return Task((*task.runs, run), {}) if run.active else await self.get(task.id, caller.principal)
 
-    async def _task(self, root: Run, principal: Principal, *, whole: bool = True) -> Task:
-        """The task that a run began; not `whole` without what it ended with, as far as its state can be told so."""
-        runs = [root]
-        if root.status == "interrupted":
-            # Only a run that asked for something was gone on with.
-            query = RunQuery(principal.owner, {TASK: root.run_id}, thread_id=root.thread_id, limit=_LONGEST_CHAIN)
-            runs += sorted(await self._agent.runs.store.find_runs(query), key=lambda run: run.created_at)
+    async def _task(self, root: Run, principal: Principal) -> Task:
+        """The task that a run began."""
+        runs = await self._runs(root, principal)
+        return Task(runs, await self._values(runs[-1]))
+
+    async def _listed(self, root: Run, principal: Principal, *, whole: bool) -> Task:
+        """A task among others; not `whole` without what it ended with, as far as its state can be told so."""
+        runs = await self._runs(root, principal)
         newest = runs[-1]
-        if newest.unreadable or newest.active or newest.error or not (whole or newest.status == "interrupted"):
-            return Task(tuple(runs), {})
+        if not (whole or newest.status == "interrupted"):
+            return Task(runs, {})
         try:
-            values = await self._agent.runs.following.result(newest)
-        except UnreadableError as error:
+            return Task(runs, await self._values(newest))
+        except (UnreadableError, StateLostError) as error:
             return Task((*runs[:-1], replace(newest, unreadable=str(error))), {})
-        return Task(tuple(runs), {} if "__error__" in values else values)
+
+    async def _runs(self, root: Run, principal: Principal) -> tuple[Run, ...]:
+        """The runs of the task that a run began."""
+        if root.status != "interrupted":
+            # Only a run that asked for something was gone on with.
+            return (root,)
+        query = RunQuery(principal.owner, {TASK: root.run_id}, thread_id=root.thread_id, limit=_LONGEST_CHAIN)
+        found = await self._agent.runs.store.find_runs(query)
+        return (root, *sorted(found, key=lambda run: run.created_at))
+
+    async def _values(self, run: Run) -> dict[str, Any]:
+        """What a run ended with; nothing of one that did not, or that failed."""
+        if run.unreadable or run.active or run.error:
+            return {}
+        values = await self._agent.runs.following.result(run)
+        return {} if "__error__" in values else values
 
 
 def _fits(task: Task, status: str | None, after: datetime | None) -> bool:

@@ -13,7 +13,7 @@ from a2a.client.errors import A2AClientError
 from a2a.types.a2a_pb2 import GetTaskRequest, ListTasksRequest
 from langgraph_sdk.errors import APIStatusError
 
-from agent_runtime.errors import UnreadableError
+from agent_runtime.errors import AgentError, StateLostError, UnreadableError
 from agent_runtime.events.records import DeadLetter, SealedLetter
 from agent_runtime.items.base import SealedItem
 from agent_runtime.server.chat import THREAD_HEADER
@@ -114,13 +114,15 @@ def _seal(it: RunningAgent, thread_id: str, run_id: str) -> None:
     runs[run_id] = replace(runs[run_id], request={}, unreadable=REASON)
 
 
-def _seal_state(it: RunningAgent, thread_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def _seal_state(
+    it: RunningAgent, thread_id: str, monkeypatch: pytest.MonkeyPatch, kind: type[AgentError] = UnreadableError
+) -> None:
     """Has a thread's state be none that can be read."""
     state = it.agent.graph.aget_state
 
     async def aget_state(config: Any, **options: Any) -> Any:
         if config["configurable"]["thread_id"] == thread_id:
-            raise UnreadableError(REASON)
+            raise kind(REASON)
         return await state(config, **options)
 
     monkeypatch.setattr(it.agent.graph, "aget_state", aget_state)
@@ -154,16 +156,20 @@ async def test_a_task():
             await caller.get_task(GetTaskRequest(id=tasks[1].id))
 
 
-async def test_a_task_whose_state_can_not_be_read(monkeypatch):
+@pytest.mark.parametrize(("kind", "status"), [(UnreadableError, "503"), (StateLostError, "500")])
+async def test_a_task_whose_state_can_not_be_read(kind, status, monkeypatch):
     async with running(SPEAKS) as it, a2a.client(it.url, streaming=False) as caller:
-        tasks = [await a2a.sent(caller, a2a.message(text)) for text in ("one", "two")]
-        _seal_state(it, tasks[1].context_id, monkeypatch)
+        said = [a2a.message(text) for text in ("one", "two")]
+        tasks = [await a2a.sent(caller, one) for one in said]
+        _seal_state(it, tasks[1].context_id, monkeypatch, kind)
         found = (await caller.list_tasks(ListTasksRequest(include_artifacts=True))).tasks
         by_id = {one.id: one for one in found}
         assert a2a.texts(by_id[tasks[0].id]) == ["You said: one"]
         assert REASON in by_id[tasks[1].id].status.message.parts[0].text
-        with pytest.raises(A2AClientError, match="503"):
+        with pytest.raises(A2AClientError, match=status):
             await caller.get_task(GetTaskRequest(id=tasks[1].id))
+        with pytest.raises(A2AClientError, match=status):
+            await a2a.sent(caller, said[1])
 
 
 @pytest.mark.parametrize("what", ["run", "state"])
