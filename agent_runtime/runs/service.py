@@ -251,7 +251,9 @@ class RunService:
             NotFoundError: A run that is named is not there.
         """
         if thread_id is not None and run_ids:
-            return [await self.get(thread_id, run_id) for run_id in run_ids]
+            # Lists have those too that can't be read.
+            active = {run.run_id: run for run in await self.store.active_runs(thread_id)}
+            return [active.get(run_id) or await self.get(thread_id, run_id) for run_id in run_ids]
         if thread_id is not None:
             return [run for run in await self.store.active_runs(thread_id) if run.status in statuses]
         found = await self.store.active_runs_of(caller.owner, statuses, _MOST_CANCELLED)

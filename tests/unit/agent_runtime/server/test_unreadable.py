@@ -210,6 +210,25 @@ async def test_one_of_the_runs_that_are_cancelled(monkeypatch):
         assert (await it.client.runs.get("t2", runs[1]["run_id"]))["status"] == "interrupted"
 
 
+async def test_one_of_the_runs_that_are_named_to_be_cancelled(monkeypatch):
+    async with running({**SPEAKS, "models": [SLOW]}) as it:
+        await it.client.threads.create(thread_id="t1")
+        runs = [await it.client.runs.create("t1", "agent", input={"messages": []}) for _ in range(2)]
+        names = [run["run_id"] for run in runs]
+        store = it.agent.store
+        asked = store.run
+
+        async def run(thread_id: str, run_id: str) -> Run | None:
+            if run_id == names[0]:
+                raise UnreadableError(REASON)
+            return await asked(thread_id, run_id)
+
+        monkeypatch.setattr(store, "run", run)
+        await it.client.runs.cancel_many(thread_id="t1", run_ids=names)
+        await it.client.runs.join("t1", names[1])
+        assert (await it.client.runs.get("t1", names[1]))["status"] == "interrupted"
+
+
 async def test_an_item(monkeypatch):
     async with running(SPEAKS) as it:
         await it.client.store.put_item(["notes"], key="k", value={"a": 1})
