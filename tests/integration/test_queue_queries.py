@@ -52,7 +52,8 @@ NOT_COUNTED: dict[str, list[dict[str, Any]]] = {
 def queries(state: dict[str, Any]) -> dict[str, Any]:
     """By collection, as KEDA is told them for an agent that may sleep."""
     scaling = {"minReplicas": 0, "maxReplicas": 3, "targetQueueDepth": 5}
-    body = agent("one", "shop", state=state, autoscaling=scaling)
+    runs = {"webhooks": {"origins": ["https://hooks.example"]}}
+    body = agent("one", "shop", state=state, autoscaling=scaling, runs=runs)
     body["metadata"] |= {"uid": "u", "generation": 1}
     parsed = AgentDeployment.parse(body)
     made = plan.make(

@@ -117,7 +117,10 @@ def _events(agent: Agent) -> dict[str, Any]:
 def _timed(agent: Agent) -> dict[str, dict[str, Any]]:
     """By collection, what no pod is needed for until its time has come."""
     mine = {"agent": _key(agent), "due": _EVER, "$expr": _DUE}
-    return {"crons": mine, "interrupts": {**mine, "status": "open"}, "webhooks": mine}
+    found = {"crons": mine, "interrupts": {**mine, "status": "open"}}
+    # Where the spec allows none, no pod sends those that are left: they would keep one for ever.
+    sends = agent.spec.runs is not None and agent.spec.runs.webhooks is not None
+    return {**found, "webhooks": mine} if sends else found
 
 
 def _key(agent: Agent) -> str:

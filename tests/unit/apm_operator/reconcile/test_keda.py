@@ -62,7 +62,6 @@ def test_the_queue_is_what_mongodb_tells():
         "events": "5",
         "crons": "1000000",
         "interrupts": "1000000",
-        "webhooks": "1000000",
     }
     assert metadata["cpu"] == {"value": "70"}
     for each in metadata.values():
@@ -70,6 +69,16 @@ def test_the_queue_is_what_mongodb_tells():
             assert json_util.loads(each["query"])["agent"] == "shop/one"
     secret = {"parameter": "connectionString", "name": "apm-mongodb", "key": "uri"}
     assert asked(made, "TriggerAuthentication")["spec"] == {"secretTargetRef": [secret]}
+
+
+def test_webhooks_wake_an_agent_that_sends_them():
+    spec = {"state": STATE, "autoscaling": QUEUE}
+    hooks = {"webhooks": {"origins": ["https://hooks.example"]}}
+    for runs, woken in ((None, False), ({"maxQueued": 5}, False), (hooks, True)):
+        made = plan(**spec, **({"runs": runs} if runs else {}), outlook=INSTALLED)
+        triggers = {each["name"]: each["metadata"] for each in asked(made, "ScaledObject")["spec"]["triggers"]}
+        assert ("webhooks" in triggers) is woken
+    assert triggers["webhooks"]["queryValue"] == "1000000"
 
 
 def test_an_agent_that_always_has_a_pod_is_not_woken():
