@@ -85,7 +85,7 @@ def test_keda_scales_an_agent_by_its_queue_and_is_let_go(shop: Shop, running: Op
     eventually("KEDA is asked", lambda: condition(shop).get("reason") == "KedaNotReady")
     spec = shop.get("scaledobject")["spec"]
     assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (1, 8), "the first pod writes crons down"
-    assert [each["type"] for each in spec["triggers"]] == ["mongodb"] * 5 + ["cpu"]
+    assert [each["type"] for each in spec["triggers"]] == ["mongodb"] * 4 + ["cpu"]
     assert shop.get("triggerauthentication")["spec"]["secretTargetRef"][0]["name"] == "apm-mongodb"
     assert shop.get("hpa") == {}
     assert shop.get("deployment")["spec"]["replicas"] == 1
