@@ -147,7 +147,7 @@ async def _sent(request: Request, tasks: Tasks, asked: Envelope) -> Response:
             # The task goes on, and its client can get it.
             yield dumps(asked.success({"task": task.as_json(history)}))
         except AgentError as error:
-            yield dumps(asked.failure(_of_protocol(error)))
+            yield dumps(asked.failure(_of_protocol(error, begun=True)))
 
     return FollowingResponse(body(), limit=limit, on_gone=None, headers={}, media_type="application/json")
 
@@ -163,7 +163,7 @@ def _streamed(request: Request, tasks: Tasks, task: Task, asked: Envelope) -> Re
         except TimeoutError:
             yield b": no stream is kept open for longer than %g s; the task goes on: subscribe to it\n\n" % limit
         except AgentError as error:
-            yield _event(asked.failure(_of_protocol(error)))
+            yield _event(asked.failure(_of_protocol(error, begun=True)))
 
     return FollowingResponse(body(), limit=limit, on_gone=None, headers=_STREAM, media_type="text/event-stream")
 
@@ -178,15 +178,15 @@ def _event(value: dict[str, Any]) -> bytes:
     return b"data: %b\n\n" % dumps(value)
 
 
-def _of_protocol(error: AgentError) -> A2AError:
-    """The error as the protocol has it.
+def _of_protocol(error: AgentError, *, begun: bool = False) -> A2AError:
+    """The error as the protocol has it; of an answer that has `begun`, an internal one where it has no word for it.
 
     Raises:
         AgentError: The protocol has no word for it; it is answered by HTTP.
     """
     if isinstance(error, A2AError):
         return error
-    if (kind := _ANSWERS.get(type(error))) is None:
+    if (kind := _ANSWERS.get(type(error), A2AError if begun else None)) is None:
         raise error
     return kind(str(error))
 

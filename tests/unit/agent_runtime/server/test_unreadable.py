@@ -11,6 +11,7 @@ import openai
 import pytest
 from a2a.client.errors import A2AClientError
 from a2a.types.a2a_pb2 import GetTaskRequest, ListTasksRequest
+from a2a.utils.errors import InternalError
 from langgraph_sdk.errors import APIStatusError
 
 from agent_runtime.errors import AgentError, StateLostError, UnreadableError
@@ -170,6 +171,17 @@ async def test_a_task_whose_state_can_not_be_read(kind, status, monkeypatch):
             await caller.get_task(GetTaskRequest(id=tasks[1].id))
         with pytest.raises(A2AClientError, match=status):
             await a2a.sent(caller, said[1])
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_a_task_that_can_not_be_read_when_it_ends(streaming, monkeypatch):
+    async def find_runs(_: Any) -> list[Run]:
+        raise UnreadableError(REASON)
+
+    async with running(SPEAKS) as it, a2a.client(it.url, streaming=streaming) as caller:
+        monkeypatch.setattr(it.agent.store, "find_runs", find_runs)
+        with pytest.raises(InternalError, match=REASON):
+            await (a2a.streamed if streaming else a2a.sent)(caller, a2a.message("one"))
 
 
 @pytest.mark.parametrize("what", ["run", "state"])
