@@ -22,6 +22,7 @@ from agent_runtime.errors import (
     UnreadableError,
 )
 from agent_runtime.resilience.subject import Subject
+from agent_runtime.runs import at_once
 from agent_runtime.runs.executor import state_at, thread_config
 from agent_runtime.runs.following import Following, patiently
 from agent_runtime.runs.webhooks import check_webhook
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
     from agent_runtime.runs.request import RunRequest
     from agent_runtime.runs.worker import Worker
     from agent_runtime.spec.runs import RunsSpec
-    from agent_runtime.state.records import Event
+    from agent_runtime.state.records import Event, Lease
     from agent_runtime.state.store import Store
 
 _KEYED_ATTEMPTS = 20
@@ -101,13 +102,8 @@ class RunService:
         alone = thread_id is None
         principal = caller.principal
         thread = thread_id or principal.key(caller.run_id or str(uuid4()))
-        if not re.fullmatch(THREAD_ID, shown(thread)):
-            raise InputError(
-                f"the thread id {shown(thread)!r} is not valid: use letters, digits, dash, underscore and dot"
-            )
         made = alone or request.if_not_exists == "create"
-        if not made and await self.store.thread(thread) is None:
-            raise NotFoundError(f"there is no thread {shown(thread)}: create it first, or set if_not_exists to create")
+        await self._check_thread(thread, made=made)
         run_id, known = await self._named(thread, caller)
         if known is not None:
             return known
@@ -119,7 +115,11 @@ class RunService:
         temporary = alone and request.on_completion != "keep"
         # Made busy at once: if the run is not added after all, a temporary thread goes soon.
         new = new_thread(thread, principal, {TEMPORARY: True} if temporary else {}, busy=temporary)
-        fresh = made and await self.store.add_thread(new) and temporary
+        lease: Lease | None = None
+        if temporary and not caller.run_id and not request.after_seconds:
+            fresh, lease = await at_once.add_thread(self.store, self.worker, new)
+        else:
+            fresh = made and await self.store.add_thread(new) and temporary
         asked = {"body": body.model_dump(mode="json"), **caller.passed_on}
         wait = request.after_seconds or 0
         followed = request.stream_resumable and self.store.durable
@@ -133,17 +133,35 @@ class RunService:
             due=due,
             followed=followed,
         )
-        if not await self.store.add_run(run, alone=request.multitask_strategy == "reject", lone=fresh):
+        only = request.multitask_strategy == "reject"
+        if lease is not None:
+            added = await at_once.add_run(self.store, self.worker, run, lease, alone=only)
+        else:
+            added = await self.store.add_run(run, alone=only, lone=fresh)
+        if not added:
             return await self.get(thread, run_id)
         if token:
             self._in_background(self.resilience.accepted(token))
         if request.multitask_strategy in {"interrupt", "rollback"}:
             await self._preempt(run, request.multitask_strategy)
-        if wait:
-            self.worker.offer_later(thread, wait)
-        else:
-            self.worker.offer(thread, run if fresh else None)
+        if lease is None:
+            self._offer(run, wait, fresh=fresh)
         return run
+
+    def _offer(self, run: Run, wait: float, *, fresh: bool) -> None:
+        """Has the run begin, when it is due."""
+        if wait:
+            self.worker.offer_later(run.thread_id, wait)
+        else:
+            self.worker.offer(run.thread_id, run if fresh else None)
+
+    async def _check_thread(self, thread: str, *, made: bool) -> None:
+        if not re.fullmatch(THREAD_ID, shown(thread)):
+            raise InputError(
+                f"the thread id {shown(thread)!r} is not valid: use letters, digits, dash, underscore and dot"
+            )
+        if not made and await self.store.thread(thread) is None:
+            raise NotFoundError(f"there is no thread {shown(thread)}: create it first, or set if_not_exists to create")
 
     def checked(self, request: RunRequest) -> RunRequest:
         """The request with its input as the graph takes it. Raises InputError."""

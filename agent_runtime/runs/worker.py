@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from contextlib import AbstractContextManager, asynccontextmanager, suppress
+from contextvars import copy_context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from structlog.contextvars import bound_contextvars
 
 from agent_runtime.errors import FencedError, UnavailableError, UnreadableError, busy
 from agent_runtime.loops import Loop
+from agent_runtime.runs.event_logs import EventLogs
 from agent_runtime.runs.events import EventLog
 from agent_runtime.runs.executor import Outcome
 from agent_runtime.runs.heartbeat import Heartbeat
@@ -44,8 +46,6 @@ _SOON = 2.0
 _SCANNED = 200
 _SETTLED = 5.0
 """Seconds that writing how runs ended may take when the pod has to end."""
-_LOGS_KEPT = 256
-_LOG_BYTES_KEPT = 16 << 20
 
 
 @dataclass(frozen=True)
@@ -81,13 +81,15 @@ class Worker:
         self._heartbeat = Heartbeat(store.renewer(), lease_timeout / 4, self._on_lost)
         self._watch = LeaseWatch(lease_timeout)
         self._jobs: dict[str, Job] = {}
-        self._logs: OrderedDict[str, EventLog] = OrderedDict()
+        self._logs = EventLogs()
         self._offered: asyncio.Queue[Offer] = asyncio.Queue()
         self._expected: Counter[str] = Counter()
         """Threads that are offered, or being taken."""
         self._loops: list[asyncio.Task[None]] = []
         self._taking: set[asyncio.Task[None]] = set()
         self._draining = False
+        self._context = copy_context()
+        """What runs execute in, wherever they are begun: nothing of a request."""
         self._journal = Journal(store)
         self._lookout = Lookout(store, self._jobs.keys, self._asked)
         self.settlement = settlement
@@ -106,6 +108,31 @@ class Worker:
         """Says that a thread has a run to execute; of a thread that was made for a run, this is the `first`."""
         self._expected[thread_id] += 1
         self._offered.put_nowait(Offer(thread_id, first))
+
+    async def reserve(self, thread_id: str) -> Lease | None:
+        """Takes a thread that is being made for a run, if the run can begin here at once; for `begin` or `leave`."""
+        if self._slots.locked() or not self._offered.empty() or self._draining:
+            return None
+        await self._slots.acquire()  # does not wait
+        lease: Lease | None = None
+        try:
+            if lease := await self._store.claim(thread_id, new=True):
+                self._heartbeat.add(lease)
+        finally:
+            if lease is None:
+                self._slots.release()
+        return lease
+
+    def begin(self, run: Run, lease: Lease) -> None:
+        """Executes a run that was added as begun under a lease that was reserved for it."""
+        self._context.copy().run(self._execute_under, run, lease, new=True)
+
+    async def leave(self, lease: Lease) -> None:
+        """Gives up a lease that was reserved for a run; if that is there after all, it is taken like any other."""
+        self._heartbeat.remove(lease)
+        self._slots.release()
+        with suppress(UnavailableError):  # then it is taken over, as those of a pod that died
+            await self._store.release(lease)
 
     def expects(self, thread_id: str) -> bool:
         """Whether the thread's next run is about to begin here, or to be left to another pod."""
@@ -272,25 +299,21 @@ class Worker:
                 # Another pod has executed it, and may have removed its thread, which nothing may then be left of.
                 await self._store.release(lease, gone=await self._store.thread(thread_id) is None)
             return False
-        job = Job(started, lease, EventLog(started.attempt), offer.first is not None and started.attempt == 1)
+        self._execute_under(started, lease, new=offer.first is not None and started.attempt == 1)
+        return True
+
+    def _execute_under(self, run: Run, lease: Lease, *, new: bool) -> None:
+        """Executes a run in a task of its own, which holds a slot already; `new` as in `Job`."""
+        job = Job(run, lease, EventLog(run.attempt), new)
         if self._leaves_runs:
             job.control.request_drain()
-        self._jobs[started.run_id] = job
-        self._logs[started.run_id] = job.events
-        self._forget_logs()
-        if started.followed:
+        self._jobs[run.run_id] = job
+        self._logs.add(run.run_id, job.events)
+        if run.followed:
             self._journal.keep(job)
         job.task = asyncio.create_task(self._work(job))
         self._lookout.begin()
-        self._lookout.notify(started.run_id)
-        return True
-
-    def _forget_logs(self) -> None:
-        """Drops the events of runs that ended, the oldest first, down to what may be kept."""
-        ended = [run_id for run_id in self._logs if run_id not in self._jobs]
-        size = sum(self._logs[run_id].size for run_id in ended)
-        while ended and (len(ended) > _LOGS_KEPT or size > _LOG_BYTES_KEPT):
-            size -= self._logs.pop(ended.pop(0)).size
+        self._lookout.notify(run.run_id)
 
     async def _work(self, job: Job) -> None:
         run = job.run
@@ -330,6 +353,7 @@ class Worker:
                 await self._free(job)
             finally:
                 job.events.close()
+                self._logs.end(run.run_id)
                 self._heartbeat.remove(job.lease)
                 del self._jobs[run.run_id]
                 self._slots.release()
