@@ -298,12 +298,15 @@ class MongoSaver(BlockingSaver):
             surplus = sum(journal.size for journal in self._journals.values()) - _REMEMBERED
         if surplus <= 0 and len(self._journals) <= _MOST_JOURNALS:
             return
-        for key, journal in list(self._journals.items()):
-            if surplus <= 0 and len(self._journals) <= _MOST_JOURNALS:
-                return
+        many, gone = len(self._journals) - _MOST_JOURNALS, list[LogKey]()
+        for key, journal in self._journals.items():
+            if surplus <= 0 and many <= len(gone):
+                break
             if key != besides and journal.idle:
                 surplus -= journal.size
-                del self._journals[key]
+                gone.append(key)
+        for key in gone:
+            del self._journals[key]
 
 
 def _config(key: LogKey, checkpoint: str) -> RunnableConfig:
