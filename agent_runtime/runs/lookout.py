@@ -113,6 +113,7 @@ class Lookout:
         before, self._seen = self._seen, {run_id: seen[run_id] for run_id in elsewhere & seen.keys()}
         for run_id in elsewhere:
             glimpse = seen.get(run_id)
-            # One that ended is told of at each look: who waits may have come after the last.
-            if glimpse is None or not glimpse.active or glimpse != before.get(run_id):
+            # One that ended is told of at each look: who waits may have come after the last. One that is seen for the
+            # first time has not changed for who waits, who has looked himself or knows that it waits to begin here.
+            if glimpse is None or not glimpse.active or glimpse != before.get(run_id, glimpse):
                 self.notify(run_id)
