@@ -7,7 +7,6 @@ attempt, `event_positions` one for each agent, and `dead_letters` what was given
 
 from __future__ import annotations
 
-import json
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -244,8 +243,7 @@ class MongoStorage(Documents):
         }
 
     def _entry(self, document: Document) -> Entry:
-        text = self._vault.open(document["event"], f"{document['_id']}|event")
-        event = Event.of_json(json.loads(text))
+        event = Event.of_json(self._vault.open_object(document.get("event"), f"{document['_id']}|event"))
         return Entry(event, document["owner"], int(document["position"]), document["accepted_at"])
 
     def _letter(self, document: Document) -> Letter:

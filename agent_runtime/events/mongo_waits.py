@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -143,7 +142,7 @@ class MongoWaits(Documents):
         key = document["_id"]
         fields = {name: document[name] for name in _PLAIN}
         entry = self._read(document["entry"], key) if document["entry"] else None
-        bound = json.loads(self._vault.open(document["bound"], f"{key}|bound"))
+        bound = self._vault.open_object(document.get("bound"), f"{key}|bound")
         return Wait(**fields, bound=bound, entry=entry)
 
     def _written(self, entry: Entry, key: str) -> dict[str, Any]:
@@ -152,7 +151,7 @@ class MongoWaits(Documents):
         return {"event": event, "owner": entry.owner, "position": entry.position, "accepted_at": entry.accepted_at}
 
     def _read(self, document: dict[str, Any], key: str) -> Entry:
-        event = Event.of_json(json.loads(self._vault.open(document["event"], f"{key}|event")))
+        event = Event.of_json(self._vault.open_object(document.get("event"), f"{key}|event"))
         return Entry(event, document["owner"], int(document["position"]), document["accepted_at"])
 
 

@@ -63,6 +63,6 @@ class Hooks(Documents):
             return None
 
     def _hook(self, document: dict[str, Any]) -> Hook:
-        fields = {name: document[name] for name in Hook.__dataclass_fields__}
-        body = orjson.loads(self._vault.open(document["body"], f"{document['_id']}|body"))
-        return Hook(**{**fields, "body": body})
+        fields = {name: document[name] for name in Hook.__dataclass_fields__ if name != "body"}
+        body = self._vault.open_object(document.get("body"), f"{document['_id']}|body")
+        return Hook(**fields, body=body)
