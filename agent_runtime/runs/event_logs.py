@@ -33,6 +33,9 @@ class EventLogs:
 
     def end(self, run_id: str) -> None:
         """Keeps them for some time still; those of runs that ended before may go for it."""
+        if run_id not in self._logs:  # an earlier attempt ends here, later than the last one
+            return
+        self._size -= self._ended.pop(run_id, 0)
         size = self._ended[run_id] = self._logs[run_id].size
         self._size += size
         while self._ended and (len(self._ended) > _KEPT or self._size > _BYTES_KEPT):

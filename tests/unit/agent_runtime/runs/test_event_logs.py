@@ -34,3 +34,19 @@ def test_a_run_that_is_begun_anew_does_not_count_as_ended(monkeypatch):
     logs.end("b")
     assert logs.get("a") is again
     assert logs.get("b") is not None
+
+
+def test_an_attempt_that_ends_after_the_next_one_is_counted_once(monkeypatch):
+    monkeypatch.setattr(event_logs, "_BYTES_KEPT", 20)
+    logs = EventLogs()
+    logs.add("a", _log(10))
+    logs.add("a", _log(10))
+    logs.end("a")
+    logs.end("a")
+    logs.add("b", _log(10))
+    logs.end("b")
+    assert logs.get("a") is not None
+    logs.add("c", _log(20))
+    logs.end("c")
+    logs.end("a")
+    assert [name for name in "abc" if logs.get(name)] == ["c"]
