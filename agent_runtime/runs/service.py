@@ -113,13 +113,6 @@ class RunService:
         if not own:
             await self._admit(principal.owner, token, counted=admitted)
         temporary = alone and request.on_completion != "keep"
-        # Made busy at once: if the run is not added after all, a temporary thread goes soon.
-        new = new_thread(thread, principal, {TEMPORARY: True} if temporary else {}, busy=temporary)
-        lease: Lease | None = None
-        if temporary and not caller.run_id and not request.after_seconds:
-            fresh, lease = await at_once.add_thread(self.store, self.worker, new)
-        else:
-            fresh = made and await self.store.add_thread(new) and temporary
         asked = {"body": body.model_dump(mode="json"), **caller.passed_on}
         wait = request.after_seconds or 0
         followed = request.stream_resumable and self.store.durable
@@ -133,6 +126,13 @@ class RunService:
             due=due,
             followed=followed,
         )
+        # Made busy at once: if the run is not added after all, a temporary thread goes soon.
+        new = new_thread(thread, principal, {TEMPORARY: True} if temporary else {}, busy=temporary)
+        lease: Lease | None = None
+        if temporary and not caller.run_id and not request.after_seconds:
+            fresh, lease = await at_once.add_thread(self.store, self.worker, new)
+        else:
+            fresh = made and await self.store.add_thread(new) and temporary
         only = request.multitask_strategy == "reject"
         if lease is not None:
             added = await at_once.add_run(self.store, self.worker, run, lease, alone=only)
