@@ -39,13 +39,14 @@ def program(folder: Path, config: RuntimeConfig, **environment: str) -> Iterator
     listener.close()
     text = config.model_dump_json(by_alias=True, exclude_none=True)
     it = Program(f"http://127.0.0.1:{port}")
-    with start(folder, text, port, **environment) as process:
+    output = folder / f"output-{port}"
+    with output.open("w") as log, start(folder, text, port, log=log, **environment) as process:
         try:
             wait_ready(it.url, process)
             yield it
             process.terminate()
-            out, err = process.communicate(timeout=DEADLINE)
-            it.output = out + err
+            process.wait(DEADLINE)
+            it.output = output.read_text()
         finally:
             process.kill()
 

@@ -71,7 +71,10 @@ class _Pods:
 
     @contextmanager
     def pod(self) -> Iterator[subprocess.Popen[str]]:
-        with start(self._folder, self._config, self._port, **self._environment) as process:
+        with (
+            (self._folder / "log").open("a") as log,
+            start(self._folder, self._config, self._port, log=log, **self._environment) as process,
+        ):
             try:
                 wait_ready(self.url, process)
                 yield process
@@ -124,8 +127,8 @@ async def test_calls_survive_the_end_of_pods_at_any_moment(database, mounted, mo
         calling = asyncio.gather(*(caller() for _ in range(_CALLERS)))
         for number in range(KILLS):
             with pods.pod() as pod:
-                # The moment has no meaning: whichever it is, no call may be lost.
-                await asyncio.wait({calling}, timeout=2 + 3 * random.randbelow(1000) / 1000)
+                # The moment has no meaning: whichever it is, no call may be lost. Taking over takes a lease's length.
+                await asyncio.wait({calling}, timeout=2 + 8 * random.randbelow(1000) / 1000)
                 pod.send_signal([signal.SIGKILL, signal.SIGTERM][number % 2])
                 await asyncio.to_thread(pod.wait, _DEADLINE)
         over.set()
