@@ -5,8 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-import structlog
-
+from agent_runtime.background import Background
 from agent_runtime.loops import Loop
 from agent_runtime.state.records import now
 
@@ -16,14 +15,12 @@ if TYPE_CHECKING:
     from agent_runtime.state.connection import MongoConnection
     from agent_runtime.state.store import Store
 
-log = structlog.get_logger()
-
 _INTERVAL = 15.0
 _ROOM_EVERY = 20
 """The room is asked for once in so many looks: a server may have to look at its files for it."""
 
 
-class Gauges:
+class Gauges(Background):
     """A part of the agent that looks and tells."""
 
     def __init__(
@@ -33,28 +30,6 @@ class Gauges:
         self._budgets = budgets
         self._connection = connection
         self._metrics = metrics
-        self._task: asyncio.Task[None] | None = None
-
-    async def prepare(self) -> None:
-        """Nothing: it only reads."""
-
-    def start(self) -> None:
-        """Begins to look."""
-        self._task = asyncio.create_task(self._watch())
-
-    @property
-    def healthy(self) -> bool:
-        """Whether it still looks."""
-        return self._task is None or not self._task.done()
-
-    def drain(self) -> None:
-        """Goes on: the queue is that of all pods."""
-
-    async def close(self) -> None:
-        """Ends."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
 
     async def look(self) -> None:
         """Tells of the queue and the budget.
@@ -79,7 +54,7 @@ class Gauges:
         if self._connection is not None:
             await self._connection.measure()
 
-    async def _watch(self) -> None:
+    async def _go(self) -> None:
         looks, loop = 0, Loop("gauges")
         while True:
             for look in (self.look, *((self.look_at_room,) if looks % _ROOM_EVERY == 0 else ())):

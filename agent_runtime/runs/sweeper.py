@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from agent_runtime.background import Background
 from agent_runtime.errors import ConflictError, UnreadableError
 from agent_runtime.loops import Loop
 from agent_runtime.runs.service import TEMPORARY
@@ -32,7 +33,7 @@ _SETTLED = timedelta(seconds=30)
 _UNSETTLED = 1000
 
 
-class Sweeper:
+class Sweeper(Background):
     """Removes threads past their time to live, and left-over threads of stateless runs."""
 
     def __init__(self, store: Store, worker: Worker, ttl: float | None) -> None:
@@ -40,28 +41,6 @@ class Sweeper:
         self._store = store
         self._worker = worker
         self._life = None if ttl is None else timedelta(seconds=min(ttl, _LONGEST_LIFE))
-        self._task: asyncio.Task[None] | None = None
-
-    async def prepare(self) -> None:
-        """Nothing to make."""
-
-    def start(self) -> None:
-        """Begins to sweep."""
-        self._task = asyncio.create_task(self._sweep_forever())
-
-    @property
-    def healthy(self) -> bool:
-        """Whether it still sweeps."""
-        return self._task is None or not self._task.done()
-
-    def drain(self) -> None:
-        """Nothing to do."""
-
-    async def close(self) -> None:
-        """Ends."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
 
     async def sweep(self) -> None:
         """Removes once what is there to remove, up to some hundred threads.
@@ -98,7 +77,7 @@ class Sweeper:
                         newest = await self._store.runs(thread.thread_id, None, 1, 0)
                         await self._store.settle_thread(thread.thread_id, newest[0].status if newest else "success")
 
-    async def _sweep_forever(self) -> None:
+    async def _go(self) -> None:
         settled, loop = False, Loop("old threads")
         while True:
             await asyncio.sleep(_INTERVAL)

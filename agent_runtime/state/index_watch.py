@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from agent_runtime.background import Background
 from agent_runtime.loops import Loop
 from agent_runtime.state.mongo import plans
 
@@ -21,36 +22,14 @@ _INTERVAL = 3600.0
 _SOON = 30.0
 
 
-class IndexWatch:
+class IndexWatch(Background):
     """Asks the server from time to time how it finds what the agent asks for."""
 
     def __init__(self, connection: MongoConnection, agent: str, metrics: Metrics) -> None:
         self._connection = connection
         self._agent = agent
         self._metrics = metrics
-        self._task: asyncio.Task[None] | None = None
         self._told: set[str] = set()
-
-    async def prepare(self) -> None:
-        """Nothing to make: each part makes its own indexes."""
-
-    def start(self) -> None:
-        """Begins to look."""
-        self._task = asyncio.create_task(self._watch())
-
-    @property
-    def healthy(self) -> bool:
-        """Whether it still looks; what it says is no matter of health."""
-        return self._task is None or not self._task.done()
-
-    def drain(self) -> None:
-        """Nothing to do."""
-
-    async def close(self) -> None:
-        """Ends."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
 
     async def look(self) -> None:
         """Asks once.
@@ -64,7 +43,7 @@ class IndexWatch:
                 log.warning("a query reads a whole collection", query=query, hint="has an index been dropped?")
             (self._told.add if scans else self._told.discard)(query)
 
-    async def _watch(self) -> None:
+    async def _go(self) -> None:
         pause, loop = _SOON, Loop("index watch")
         while True:
             await asyncio.sleep(pause)

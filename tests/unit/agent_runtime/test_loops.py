@@ -120,8 +120,8 @@ def _crons(broken: Broken) -> Callable[[], Any]:
         ("unnoted questions", MemoryStore, _sweep),
         ("state link", MemoryStore, _link),
         ("lookout", MemoryStore, _lookout),
-        ("gauges", MemoryStore, lambda broken: Gauges(broken, None, None, Metrics())._watch),
-        ("old threads", MemoryStore, lambda broken: Sweeper(broken, None, None)._sweep_forever),  # type: ignore[arg-type]
+        ("gauges", MemoryStore, lambda broken: Gauges(broken, None, None, Metrics())._go),
+        ("old threads", MemoryStore, lambda broken: Sweeper(broken, None, None)._go),  # type: ignore[arg-type]
         ("events", lambda: MemoryStorage(1.0), _dispatcher),
         ("crons", MemoryCrons, _crons),
     ],
