@@ -7,8 +7,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, uuid5
 
-import structlog
-
 from agent_runtime import assembly, outbound
 from agent_runtime.a2a.push import Pushes
 from agent_runtime.auth.authenticator import Authenticator
@@ -50,8 +48,6 @@ if TYPE_CHECKING:
     from agent_runtime.settings import Settings
     from agent_runtime.spec.agent import RuntimeConfig
     from agent_runtime.spec.runs import WebhooksSpec
-
-log = structlog.get_logger()
 
 
 class Agent:
