@@ -14,54 +14,25 @@ from pymongo import ReturnDocument
 
 from agent_runtime.errors import ConflictError, FencedError, UnavailableError
 from agent_runtime.state import fence
-from agent_runtime.state.batch import Change, Changes, Reads
+from agent_runtime.state.batch import Change
 from agent_runtime.state.checkpoints import archive, story, subgraphs, tail
-from agent_runtime.state.checkpoints.archive import Archive
 from agent_runtime.state.checkpoints.history import History
 from agent_runtime.state.checkpoints.tail import Checkpointed, Draft, Tail, Written, place
 from agent_runtime.state.connection import answering
 
 if TYPE_CHECKING:
-    from langgraph.checkpoint.serde.base import SerializerProtocol
-    from prometheus_client import Counter
-    from pymongo.asynchronous.collection import AsyncCollection
-
     from agent_runtime.state.checkpoints.frame import Frame
     from agent_runtime.state.checkpoints.keys import LogKey
-    from agent_runtime.state.checkpoints.seal import Sealer
+    from agent_runtime.state.checkpoints.site import Site
 
 Entry = Checkpointed | Written
 
 _LINGER = 0.003
-"""Seconds that writes of tasks wait for the checkpoint that most often follows at once."""
+"""Seconds that writes of tasks, and what is kept soon, wait for the checkpoint that most often follows at once."""
 _TRIES = 5
 _TRIMMED = 16
 """Checkpoints that are removed at a time, at least."""
 _CONTENDED = "others write to the same thread all the time: let one write at a time"
-
-
-@dataclass(frozen=True)
-class Site:
-    """What all logs of a checkpointer share."""
-
-    collection: Callable[[], AsyncCollection[dict[str, Any]]]
-    changes: Changes
-    reads: Reads
-    sealer: Sealer
-    serde: SerializerProtocol
-    keep: int | None = None
-    """Newest checkpoints to keep of each log."""
-    written: Counter | None = None
-    """Counts bytes."""
-
-    @property
-    def digest_key(self) -> bytes:
-        """For the names of blobs."""
-        return self.sealer.cipher.digest_key if self.sealer.cipher else b""
-
-    def archive(self, key: LogKey) -> Archive:
-        """The archive of a log, with nothing read yet."""
-        return Archive(key, self.collection, self.sealer, self.serde)
 
 
 @dataclass
@@ -84,6 +55,8 @@ class Journal:
         self._held: int | None = None
         """The epoch under which nobody else can have written since the tail was read."""
         self._asked: list[_Asked] = []
+        self._soon: list[asyncio.Future[None]] = []
+        """Of what is kept soon, and nobody waits for yet."""
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -93,29 +66,50 @@ class Journal:
         return self._task is None and not self._asked and not self.lock.locked()
 
     @property
+    def settled(self) -> bool:
+        """Whether nothing is still to be kept soon."""
+        return all(done.done() for done in self._soon)
+
+    @property
     def size(self) -> int:
         """Bytes that are remembered, about."""
         known = self._tail
         return 2 * known.size + sum(value.size for value in known.values.values()) if known else 0
 
-    async def add(self, entry: Entry) -> None:
-        """Returns when the entry is kept.
+    async def add(self, entry: Entry, *, soon: bool = False) -> None:
+        """Returns when the entry is kept; or `soon`, at once: it is kept with the next one, which fails where it does.
 
         Raises:
             FencedError: Another process has taken the thread.
             UnavailableError: MongoDB can't be used.
         """
+        before, self._soon = self._soon, []
+        for done in before:
+            if done.done():
+                done.result()
         asked = _Asked(entry, fence.epoch.get(), asyncio.get_running_loop().create_future())
         self._asked.append(asked)
         if self._task is None:
-            if isinstance(entry, Checkpointed):
+            if isinstance(entry, Checkpointed) and not soon:
                 self._begin()
             elif self._timer is None:
                 self._timer = asyncio.get_running_loop().call_later(_LINGER, self._begin)
-        await asked.done
+        if soon:
+            asked.done.add_done_callback(_seen)
+            self._soon = [*before, asked.done]
+        else:
+            await _all([*before, asked.done])
+
+    async def settle(self) -> None:
+        """Returns when what was to be kept soon is kept, or was not: that is told to who adds the next entry."""
+        if waiting := [done for done in self._soon if not done.done()]:
+            if self._timer is not None:
+                self._begin()
+            await asyncio.wait(waiting)
 
     async def current(self) -> Tail:
         """The log's newest part as it is now; takes no command while this context holds the thread."""
+        await self.settle()
         mine = fence.epoch.get()
         async with self.lock:
             if self._tail is None or mine is None or self._held != mine:
@@ -355,6 +349,19 @@ class Journal:
         history = History(self.key, known, self.site.archive(self.key))
         values = await history.values(known.newest, known.writes_in)
         return replace(known, values=values, writes=history.writes_in(known.writes_in, known.newest.id))
+
+
+async def _all(asked: Sequence[asyncio.Future[None]]) -> None:
+    """Waits for all of them; raises what the first one raises that fails."""
+    for result in await asyncio.gather(*asked, return_exceptions=True):
+        if result is not None:
+            raise result
+
+
+def _seen(done: asyncio.Future[None]) -> None:
+    """Has asyncio not complain of a failure that nobody came for."""
+    if not done.cancelled():
+        done.exception()
 
 
 def _base(after: Tail, name: str, seal: Callable[[bytes, str], bytes]) -> bytes | None:

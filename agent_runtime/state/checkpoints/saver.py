@@ -15,15 +15,17 @@ from langgraph.checkpoint.base import (
 from langgraph.checkpoint.serde.jsonplus import JsonPlusSerializer
 from pymongo import DeleteMany
 
+from agent_runtime.state import fence
 from agent_runtime.state.batch import Changes, Reads
 from agent_runtime.state.checkpoints import chapter, keys, probe, story, values
 from agent_runtime.state.checkpoints.blocking import BlockingSaver
 from agent_runtime.state.checkpoints.frame import Frame
 from agent_runtime.state.checkpoints.history import History
-from agent_runtime.state.checkpoints.journal import Journal, Site
+from agent_runtime.state.checkpoints.journal import Journal
 from agent_runtime.state.checkpoints.keys import COLLECTION, LogKey
 from agent_runtime.state.checkpoints.options import Options
 from agent_runtime.state.checkpoints.seal import Sealer
+from agent_runtime.state.checkpoints.site import Site
 from agent_runtime.state.checkpoints.tail import Checkpointed, Tail, Written
 from agent_runtime.state.connection import answering
 
@@ -139,9 +141,11 @@ class MongoSaver(BlockingSaver):
             else:
                 others[name] = value
         frame = Frame(given, _own(get_checkpoint_metadata(config, metadata)), get_checkpoint_id(config))
+        # A run's input is in its record as well, and no node begins before the checkpoint that follows is kept.
+        soon = metadata.get("source") == "input" and fence.epoch.get() is not None
         begin = perf_counter()
         try:
-            await journal.add(Checkpointed(frame, changed, others))
+            await journal.add(Checkpointed(frame, changed, others), soon=soon)
         finally:
             self._connection.metrics.checkpoint_seconds.observe(perf_counter() - begin)
         return _config(journal.key, frame.id)
@@ -161,6 +165,7 @@ class MongoSaver(BlockingSaver):
     async def delete_threads(self, thread_ids: Sequence[str]) -> None:
         """Removes all checkpoints of some threads, by one command."""
         gone = set(thread_ids)
+        await self._settle()
         for key in [key for key in self._journals if key.thread in gone]:
             async with self._journals[key].lock:
                 self._journals.pop(key).forget()
@@ -190,6 +195,7 @@ class MongoSaver(BlockingSaver):
 
     async def adelete_for_runs(self, run_ids: Sequence[str]) -> None:
         runs = set(run_ids)
+        await self._settle()
         wanted = {"_id": keys.agent_range(self._agent), "runs": {"$in": sorted(runs)}}
         async with answering():
             found = self._collection().find(wanted, {"_id": 1})
@@ -266,10 +272,16 @@ class MongoSaver(BlockingSaver):
             return [self._key(config)]
         thread = str(configurable["thread_id"]) if config else None
         ids = keys.heads_range(self._agent, thread) if thread else keys.agent_range(self._agent)
+        await self._settle()
         async with answering():
             wanted = {"_id": ids, "thread": {"$gt": ""}}
             found = self._collection().find(wanted, {"thread": 1, "namespace": 1}, sort=[("_id", 1)])
             return [LogKey(self._agent, doc["thread"], doc["namespace"]) async for doc in found]
+
+    async def _settle(self) -> None:
+        """Has what is kept soon be there for queries over logs."""
+        for journal in [journal for journal in self._journals.values() if not journal.settled]:
+            await journal.settle()
 
     def _history(self, journal: Journal, tail: Tail) -> History:
         return History(journal.key, tail, self._site.archive(journal.key))

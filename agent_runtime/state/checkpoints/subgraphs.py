@@ -9,8 +9,8 @@ from agent_runtime.state.checkpoints.history import History
 from agent_runtime.state.connection import answering
 
 if TYPE_CHECKING:
-    from agent_runtime.state.checkpoints.journal import Site
     from agent_runtime.state.checkpoints.keys import LogKey
+    from agent_runtime.state.checkpoints.site import Site
 
 
 async def clear(root: LogKey, site: Site) -> None:
