@@ -22,10 +22,11 @@ from agent_runtime.runs.deadlines import Deadlines
 from agent_runtime.runs.executor import Executor
 from agent_runtime.runs.following import Following
 from agent_runtime.runs.gauges import Gauges
-from agent_runtime.runs.input import check_input
+from agent_runtime.runs.input import check_input, refuse_unfit
 from agent_runtime.runs.interrupts import Interrupts
+from agent_runtime.runs.leavings import Leavings
 from agent_runtime.runs.quota import Quota
-from agent_runtime.runs.service import RunService, refuse_unfit
+from agent_runtime.runs.service import RunService
 from agent_runtime.runs.settlement import Settlement
 from agent_runtime.runs.threads import Threads
 from agent_runtime.runs.webhooks import Webhooks
@@ -261,7 +262,7 @@ class Agent:
         self._worker = Worker(
             self.store,
             executor,
-            Settlement(self.store, executor, interrupts, self.webhooks),
+            Settlement(self.store, executor, interrupts, Leavings(self.store), self.webhooks),
             self.metrics,
             max_runs=self.settings.max_runs or bounds.concurrency,
             lease_timeout=self.settings.lease_timeout,

@@ -35,5 +35,14 @@ def check_input(value: Any, channels: Mapping[str, ChannelSpec]) -> Any:
     return fitting
 
 
+def refuse_unfit(value: Any) -> Any:
+    """For graphs of the user's own: any input but none."""
+    if value is None:
+        return value
+    if not isinstance(value, dict | list | str):
+        raise InputError("`input` must be an object, a list or a string")
+    return value
+
+
 def _list(channels: Mapping[str, ChannelSpec]) -> str:
     return ", ".join(f"`{name}`" for name in sorted(channels))

@@ -18,6 +18,8 @@ class Job:
     events: EventLog
     new: bool = False
     """Whether the thread was made for this run, which is begun for the first time."""
+    lone: bool = False
+    """Whether the thread most likely goes as soon as who waits for the run has its result."""
     control: RunControl = field(default_factory=RunControl)
     when_cancelled: RunStatus | None = "pending"
     """What becomes of the run if its task is cancelled; None if it is no longer ours."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from agent_runtime.errors import TooManyRequestsError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from agent_runtime.metrics import Metrics
     from agent_runtime.state.store import Store
@@ -36,23 +38,36 @@ class Quota:
         self._lock = asyncio.Lock()
         self._queued: dict[str, int] = {}
         """By owner; those that ended since are still in it."""
+        self._adding = Counter[str]()
+        """Those of them that the store may not know of yet."""
         self._counted = float("-inf")
 
-    async def admit(self, owner: str, count: int = 1) -> None:
-        """Counts runs that are about to be added.
+    @asynccontextmanager
+    async def admitted(self, owner: str, count: int = 1) -> AsyncIterator[None]:
+        """Counts runs that are added inside.
 
         Raises:
             TooManyRequestsError: There are too many, of this caller or of all.
         """
+        await self._admit(owner, count)
+        try:
+            yield
+        finally:
+            self._adding -= Counter({owner: count})
+
+    async def _admit(self, owner: str, count: int) -> None:
         async with self._lock:
             if time.monotonic() - self._counted > _FRESH or sum(self._queued.values()) + count > self._most * _EXACT:
-                self._queued = await self._store.queued()
+                # Those that are added meanwhile count twice for a moment: rather than not at all.
+                adding = +self._adding
+                self._queued = dict(adding + Counter(await self._store.queued()))
                 self._counted = time.monotonic()
                 self._metrics.queued.set(sum(self._queued.values()))
             if reason := refusal(self._queued, owner, count, self._most):
                 self._metrics.runs_refused.inc(count)
                 raise TooManyRequestsError(reason, retry_after=_RETRY_AFTER)
             self._queued[owner] = self._queued.get(owner, 0) + count
+            self._adding[owner] += count
 
 
 def refusal(queued: Mapping[str, int], owner: str, count: int, most: int) -> str | None:

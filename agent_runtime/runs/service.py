@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from contextlib import suppress
+from contextlib import asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -86,11 +86,19 @@ class RunService:
     """Threads of ended runs that go soon."""
 
     async def submit(
-        self, thread_id: str | None, request: RunRequest, caller: Caller, *, admitted: bool = False, own: bool = False
+        self,
+        thread_id: str | None,
+        request: RunRequest,
+        caller: Caller,
+        *,
+        admitted: bool = False,
+        own: bool = False,
+        waited: bool = False,
     ) -> Run:
         """Accepts a run; it is in the store before this returns. Without a thread it gets one of its own.
 
-        `admitted` says that the quota counts it already, `own` that no caller asked for it, and no limit holds it up.
+        `admitted` says that the quota counts it already, `own` that no caller asked for it, and no limit holds it up,
+        `waited` that the caller stays until it has ended, and then has it forgotten.
 
         Raises:
             NotFoundError: There is no such thread, or no such checkpoint of it.
@@ -110,8 +118,6 @@ class RunService:
         if request.at:
             await state_at(self.graph, thread, request.at, request.within.checkpoint_ns)
         token = run_id if caller.key or caller.run_id else ""
-        if not own:
-            await self._admit(principal.owner, token, counted=admitted)
         temporary = alone and request.on_completion != "keep"
         asked = {"body": body.model_dump(mode="json"), **caller.passed_on}
         wait = request.after_seconds or 0
@@ -129,15 +135,16 @@ class RunService:
         # Made busy at once: if the run is not added after all, a temporary thread goes soon.
         new = new_thread(thread, principal, {TEMPORARY: True} if temporary else {}, busy=temporary)
         lease: Lease | None = None
-        if temporary and not caller.run_id and not request.after_seconds:
-            fresh, lease = await at_once.add_thread(self.store, self.worker, new)
-        else:
-            fresh = made and await self.store.add_thread(new) and temporary
         only = request.multitask_strategy == "reject"
-        if lease is not None:
-            added = await at_once.add_run(self.store, self.worker, run, lease, alone=only)
-        else:
-            added = await self.store.add_run(run, alone=only, lone=fresh)
+        async with nullcontext() if own else self._admitted(principal.owner, token, counted=admitted):
+            if temporary and not caller.run_id and not wait:
+                fresh, lease = await at_once.add_thread(self.store, self.worker, new)
+            else:
+                fresh = made and await self.store.add_thread(new) and temporary
+            if lease is not None:
+                added = await at_once.add_run(self.store, self.worker, run, lease, alone=only, lone=waited)
+            else:
+                added = await self.store.add_run(run, alone=only, lone=fresh)
         if not added:
             return await self.get(thread, run_id)
         if token:
@@ -179,22 +186,23 @@ class RunService:
         self.check_input(command.update)
         return request
 
-    async def _admit(self, owner: str, token: str, *, counted: bool) -> None:
+    @asynccontextmanager
+    async def _admitted(self, owner: str, token: str, *, counted: bool) -> AsyncIterator[None]:
         """Lets a run in, by the quota unless that has `counted` it, and by the limits."""
-        if not counted:
-            await self.quota.admit(owner)
-        await self.resilience.admit(Subject.of_owner(owner), token)
+        async with nullcontext() if counted else self.quota.admitted(owner):
+            await self.resilience.admit(Subject.of_owner(owner), token)
+            yield
 
     async def submit_many(self, asked: Sequence[tuple[str | None, RunRequest]], caller: Caller) -> list[Run]:
         """Accepts several runs, or none of them. Raises as `submit`."""
-        await self.quota.admit(caller.principal.owner, len(asked))
         accepted: list[Run] = []
-        try:
-            for thread_id, request in asked:
-                accepted.append(await self.submit(thread_id, request, caller, admitted=True))
-        except AgentError:
-            await self.cancel_many(accepted, "rollback")
-            raise
+        async with self.quota.admitted(caller.principal.owner, len(asked)):
+            try:
+                for thread_id, request in asked:
+                    accepted.append(await self.submit(thread_id, request, caller, admitted=True))
+            except AgentError:
+                await self.cancel_many(accepted, "rollback")
+                raise
         return accepted
 
     async def _preempt(self, run: Run, action: CancelAction) -> None:
@@ -343,6 +351,7 @@ class RunService:
 
     def forget(self, run: Run) -> None:
         """Removes the thread that was made for this run alone; does not wait for that."""
+        self.worker.settlement.leavings.removed(run.thread_id)
         if not self._forgotten:
             self._in_background(self._forget())
         self._forgotten.append(run.thread_id)
@@ -380,12 +389,3 @@ def new_thread(key: str, principal: Principal, metadata: Mapping[str, Any], *, b
 def _told(metadata: Mapping[str, Any], principal: Principal) -> dict[str, Any]:
     """The metadata, with who made it; an anonymous caller is nobody to tell of."""
     return {**metadata, **({CALLER: principal.description} if principal.method != "anonymous" else {})}
-
-
-def refuse_unfit(value: Any) -> Any:
-    """For graphs of the user's own: any input but none."""
-    if value is None:
-        return value
-    if not isinstance(value, dict | list | str):
-        raise InputError("`input` must be an object, a list or a string")
-    return value

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from agent_runtime.runs.executor import Executor
     from agent_runtime.runs.interrupts import Interrupts
     from agent_runtime.runs.job import Job
+    from agent_runtime.runs.leavings import Leavings
     from agent_runtime.runs.webhooks import Webhooks
     from agent_runtime.state.records import CancelAction, Run
     from agent_runtime.state.store import Store
@@ -42,6 +43,7 @@ class Settlement:
     store: Store
     executor: Executor
     interrupts: Interrupts
+    leavings: Leavings
     webhooks: Webhooks | None = None
 
     async def settle(self, job: Job, outcome: Outcome) -> Settled:
@@ -54,7 +56,10 @@ class Settlement:
             try:
                 with fence.holding(job.run.epoch):
                     ending = await self._write(job, outcome)
-                await self.store.free(job.lease)
+                if ending is None or ending.noted:
+                    await self.store.free(job.lease)
+                else:
+                    self.leavings.add(replace(job.run, status=outcome.status, request={}), job.lease)
                 break
             except UnavailableError:
                 await asyncio.sleep(_PAUSE)
@@ -77,7 +82,7 @@ class Settlement:
             return Ending(followed_by=True) if await self.store.delete_run(job.run) else None
         if outcome.status == "interrupted" and outcome.checkpoint is None:
             outcome = await self.executor.stopped(job.run)
-        return await self._end(job.run, outcome)
+        return await self._end(job.run, outcome, lone=job.lone)
 
     async def end_waiting(self, run: Run, action: CancelAction) -> bool:
         """Ends a run that no pod executes; not one that has to be undone, or that begins in this moment."""
@@ -87,7 +92,7 @@ class Settlement:
             return await self.store.delete_run(run)
         return await self._end(run, Outcome("interrupted")) is not None
 
-    async def _end(self, run: Run, outcome: Outcome) -> Ending | None:
+    async def _end(self, run: Run, outcome: Outcome, *, lone: bool = False) -> Ending | None:
         """Writes the end of a run, and before it what is to be sent then: so no pod's end loses it."""
         values, hooks = outcome.values, list[Hook]()
         ended = replace(run, status=outcome.status, error=outcome.error, updated_at=now())
@@ -97,7 +102,10 @@ class Settlement:
                 values = await self.executor.values(run, outcome.checkpoint)
             hooks = await self.webhooks.note(ended, values)
         asked = await self._note(run, outcome)
-        ending = await self.store.end_run(run, outcome.status, outcome.error, outcome.checkpoint, asked=asked)
+        lone = lone and outcome.status == "success" and not asked
+        ending = await self.store.end_run(
+            run, outcome.status, outcome.error, outcome.checkpoint, asked=asked, lone=lone
+        )
         if ending and ending.was_asked and asked is not None:
             await self.interrupts.end(run, outcome.interrupts)
         if self.webhooks is not None and outcome.status != "pending" and tells:

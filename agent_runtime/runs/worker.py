@@ -123,9 +123,9 @@ class Worker:
                 self._slots.release()
         return lease
 
-    def begin(self, run: Run, lease: Lease) -> None:
-        """Executes a run that was added as begun under a lease that was reserved for it."""
-        self._context.copy().run(self._execute_under, run, lease, new=True)
+    def begin(self, run: Run, lease: Lease, *, lone: bool) -> None:
+        """Executes a run that was added as begun under a lease that was reserved for it; `lone` as in `Job`."""
+        self._context.copy().run(self._execute_under, run, lease, new=True, lone=lone)
 
     async def leave(self, lease: Lease) -> None:
         """Gives up a lease that was reserved for a run; if that is there after all, it is taken like any other."""
@@ -181,7 +181,7 @@ class Worker:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*self._loops, *tasks, return_exceptions=True)
-        await self._journal.close(_SETTLED)
+        await asyncio.gather(self._journal.close(_SETTLED), self.settlement.leavings.close())
         await asyncio.to_thread(self._heartbeat.stop)
 
     @asynccontextmanager
@@ -302,9 +302,9 @@ class Worker:
         self._execute_under(started, lease, new=offer.first is not None and started.attempt == 1)
         return True
 
-    def _execute_under(self, run: Run, lease: Lease, *, new: bool) -> None:
-        """Executes a run in a task of its own, which holds a slot already; `new` as in `Job`."""
-        job = Job(run, lease, EventLog(run.attempt), new)
+    def _execute_under(self, run: Run, lease: Lease, *, new: bool, lone: bool = False) -> None:
+        """Executes a run in a task of its own, which holds a slot already; `new` and `lone` as in `Job`."""
+        job = Job(run, lease, EventLog(run.attempt), new, lone)
         if self._leaves_runs:
             job.control.request_drain()
         self._jobs[run.run_id] = job

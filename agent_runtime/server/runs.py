@@ -78,14 +78,14 @@ async def create_runs(request: Request) -> Response:
 
 
 async def wait_run(request: Request) -> Response:
-    run, asked = await _submit(request)
+    run, asked = await _submit(request, waited=True)
     cancel = asked.on_disconnect == "cancel"
     return await _result(request, run, cancel=cancel, temporary=_temporary(request, asked))
 
 
 async def stream_run(request: Request) -> Response:
     # Kept for a client that comes back: to another pod, perhaps, or because this one died.
-    run, asked = await _submit(request, {"stream_resumable": True})
+    run, asked = await _submit(request, {"stream_resumable": True}, waited=True)
     cancel = asked.on_disconnect == "cancel"
     return stream(agent_of(request), run, 0, cancel=cancel, temporary=_temporary(request, asked))
 
@@ -164,12 +164,15 @@ def describe(agent: Agent, run: Run) -> dict[str, Any]:
     }
 
 
-async def _submit(request: Request, changes: dict[str, Any] | None = None) -> tuple[Run, RunRequest]:
+async def _submit(
+    request: Request, changes: dict[str, Any] | None = None, *, waited: bool = False
+) -> tuple[Run, RunRequest]:
     agent, asked = agent_of(request), (await read(request, RunRequest)).model_copy(update=changes)
     check_id(agent, asked.assistant_id)
     refuse_own_names(asked.metadata)
     _refuse_at_end(agent)
-    return await agent.runs.submit(request.path_params.get("thread_id"), asked, caller(request)), asked
+    run = await agent.runs.submit(request.path_params.get("thread_id"), asked, caller(request), waited=waited)
+    return run, asked
 
 
 def _refuse_at_end(agent: Agent) -> None:

@@ -220,7 +220,8 @@ class MemoryStore(MemoryHooks, MemoryEvents, MemoryInterrupts):
         error: dict[str, str] | None,
         checkpoint: str | None = None,
         *,
-        asked: bool | None = None,  # noqa: ARG002 - counted
+        asked: bool | None = None,
+        lone: bool = False,  # noqa: ARG002 - costs nothing here
     ) -> Ending | None:
         current = await self.run(run.thread_id, run.run_id)
         if current is None or current.epoch != run.epoch or not current.active:
@@ -229,9 +230,14 @@ class MemoryStore(MemoryHooks, MemoryEvents, MemoryInterrupts):
         returned = current.returned + (status == "pending")
         ended = replace(current, status=status, error=error, checkpoint=checkpoint, returned=returned, updated_at=now())
         kept.runs[run.run_id] = ended
+        return await self.note_end(ended, asked=asked)
+
+    async def note_end(self, ended: Run, *, asked: bool | None = None) -> Ending:  # noqa: ARG002 - counted
+        if (kept := self._kept.get(ended.thread_id)) is None:
+            return Ending(followed_by=False)
         follower = kept.active
-        self._use(kept, status=thread_status(follower.status if follower else status))
-        return Ending(follower is not None, self._asked(run.thread_id))
+        self._use(kept, status=thread_status(follower.status if follower else ended.status))
+        return Ending(follower is not None, self._asked(ended.thread_id))
 
     async def delete_run(self, run: Run) -> bool:
         current = await self.run(run.thread_id, run.run_id)

@@ -139,6 +139,8 @@ class Ending:
     """Whether the thread has another run that may begin."""
     was_asked: bool = False
     """Whether the thread had open interrupts before."""
+    noted: bool = True
+    """Whether the thread says so."""
 
 
 @dataclass(frozen=True)

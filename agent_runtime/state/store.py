@@ -154,11 +154,16 @@ class Store(InterruptStore, Protocol):
         checkpoint: str | None = None,
         *,
         asked: bool | None = None,
+        lone: bool = False,
     ) -> Ending | None:
         """Ends a run, or with `pending` hands it back; refused (None) if it was begun anew since.
 
-        `asked` says whether its thread has open interrupts then; None leaves that as it is.
+        `asked` says whether its thread has open interrupts then; None leaves that as it is. Of a `lone` run the thread
+        most likely goes with it, and need not say how it ended: `note_end` does that, where the thread stays.
         """
+
+    async def note_end(self, ended: Run, *, asked: bool | None = None) -> Ending:
+        """Has the thread of a run say how that ended; `asked` as in `end_run`."""
 
     async def delete_run(self, run: Run) -> bool:
         """Removes a run, if it is as it is given: of the same status, and not begun anew since."""

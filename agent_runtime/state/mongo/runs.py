@@ -154,6 +154,7 @@ class Runs(Threads):
         checkpoint: str | None = None,
         *,
         asked: bool | None = None,
+        lone: bool = False,
     ) -> Ending | None:
         changes = {"status": status, "error": error, "checkpoint": checkpoint, "updated_at": now()}
         update: dict[str, Any] = {"$set": {**changes, "error": self._kept_error(run, error)}}
@@ -165,8 +166,13 @@ class Runs(Threads):
             done = found is not None and all(getattr(found, name) == value for name, value in changes.items())
         if not done:
             return None
-        followed = await self._waiting.any(self._key(run.thread_id))
-        was_asked = await self._set_thread(run.thread_id, "pending" if followed else status, asked=asked)
+        if lone:
+            return Ending(followed_by=False, noted=False)
+        return await self.note_end(replace(run, status=status), asked=asked)
+
+    async def note_end(self, ended: Run, *, asked: bool | None = None) -> Ending:
+        followed = await self._waiting.any(self._key(ended.thread_id))
+        was_asked = await self._set_thread(ended.thread_id, "pending" if followed else ended.status, asked=asked)
         return Ending(followed, was_asked)
 
     async def delete_run(self, run: Run) -> bool:
