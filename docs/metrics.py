@@ -19,6 +19,7 @@ from agent_runtime.mcp.metrics import MCPMetrics
 from agent_runtime.metrics import Metrics
 from agent_runtime.state.metrics import StateMetrics
 from agent_runtime.tracing.metrics import TracingMetrics
+from apm_operator.activator import counts
 from apm_operator.metrics import REGISTRY, Totals
 
 TARGET = Path(__file__).parent / "metrics.md"
@@ -91,6 +92,7 @@ SECTIONS = {
     "Backups": "On the operator's `/metrics` too: read off the statuses, so that they go on after a restart.",
     "Agents": "On the `/metrics` of each pod of an agent, on its one port. What is counted over all pods is the same "
     "on each: take `max`.",
+    "Activators": "On port 8081 of each activator: [autoscaling.md](autoscaling.md).",
 }
 
 
@@ -128,11 +130,18 @@ def of_agents() -> Iterator[Metric]:
     return _metrics(registry_of_agents())
 
 
+def of_activators() -> Iterator[Metric]:
+    """Those of what stands in for an agent that may sleep."""
+    for name, kind, label, meaning in counts.FAMILIES:
+        yield Metric(name, kind, (label,) if label else (), meaning)
+
+
 def by_section() -> dict[str, list[Metric]]:
     """All metrics, as the page has them."""
     own = [*of_operator()]
     backups = [each for each in own if each.name.startswith(OF_BACKUPS)]
-    return {"Operator": [each for each in own if each not in backups], "Backups": backups, "Agents": [*of_agents()]}
+    rest = [each for each in own if each not in backups]
+    return {"Operator": rest, "Backups": backups, "Agents": [*of_agents()], "Activators": [*of_activators()]}
 
 
 def page() -> str:

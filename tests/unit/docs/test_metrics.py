@@ -6,6 +6,7 @@ import subprocess
 import pytest
 from prometheus_client import generate_latest
 
+from apm_operator.activator.counts import FAMILIES, Counts
 from apm_operator.metrics import REGISTRY
 from cluster import debian
 from cluster.settings import REPOSITORY
@@ -22,6 +23,7 @@ def test_the_page_is_in_step():
 def test_no_metric_is_made_that_the_page_does_not_have():
     sources = [path for top in ("operator", "agent_runtime") for path in (REPOSITORY / top).rglob("*.py")]
     made = {name for path in sources for name in MADE.findall(path.read_text())}
+    made |= {name.removesuffix("_total") for name, *_ in FAMILIES}
     assert {each.name.removesuffix("_total") for each in ALL} == made
 
 
@@ -34,6 +36,13 @@ def test_names_are_as_prometheus_wants_them(metric):
         assert metric.name.endswith(("_seconds", "_bytes"))
     assert metric.meaning.endswith(".")
     assert not {"le", "quantile", "job", "instance", "pod"} & set(metric.labels)
+
+
+def test_promtool_finds_nothing_wrong_with_an_activators():
+    command = [debian.program("promtool"), "check", "metrics"]
+    text = Counts().exposition().encode()
+    done = subprocess.run(command, input=text, capture_output=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout.decode() + done.stderr.decode()) == (0, "")
 
 
 @pytest.mark.parametrize("registry", [REGISTRY, metrics.registry_of_agents()], ids=["operator", "agent"])
