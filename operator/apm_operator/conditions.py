@@ -68,6 +68,7 @@ KEDA_MISSING: Final = "KedaMissing"
 KEDA_FORBIDDEN: Final = "KedaForbidden"
 KEDA_NOT_READY: Final = "KedaNotReady"
 KEDA_READY: Final = "KedaReady"
+ACTIVATOR_NOT_READY: Final = "ActivatorNotReady"
 
 NETWORK_READY: Final = "NetworkReady"
 TARGETS_KNOWN: Final = "TargetsKnown"

@@ -56,6 +56,10 @@ class ClusterNetwork(_Told):
         pod_selector={"matchLabels": {"k8s-app": "kube-dns"}},
     )
     scraper: Pods = Pods()
+    keda: Pods = Pods(
+        namespace_selector={"matchLabels": {NAMESPACE_LABEL: "keda"}},
+        pod_selector={"matchLabels": {"app": "keda-operator"}},
+    )
     operator: Pods = Pods()
     api_server: ApiServer = ApiServer()
 

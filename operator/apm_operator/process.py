@@ -123,7 +123,12 @@ class Operator:
                     events=events,
                     keda=keda,
                     prober=self._prober,
-                    images=Images(settings.runtime_image, settings.runtime_image_pull_policy),
+                    images=Images(
+                        settings.runtime_image,
+                        settings.runtime_image_pull_policy,
+                        settings.image,
+                        settings.image_pull_policy,
+                    ),
                     grantable=grants.read(settings.grantable),
                     home=settings.operator_namespace,
                     rests=Pauses(self._cache, self._secrets).of_agent,

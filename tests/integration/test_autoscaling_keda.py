@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from apm_operator.kinds import AGENT_LABEL, REACHED_LABEL
 from cluster import crds, gobuild
 from cluster.controlplane import ControlPlane
 from cluster.instances import control_plane as start_control_plane
@@ -70,6 +71,18 @@ def look_again(shop: Shop, mark: str) -> None:
     eventually("seen", lambda: shop.get("agent")["status"].get("lastHandledReconcileAt") == mark)
 
 
+def activator(shop: Shop) -> dict[str, dict[str, Any]]:
+    """What there is of the agent's activator."""
+    made = {kind: shop.get(kind, "one-activator") for kind in ("deployment", "service", "networkpolicy")}
+    return made | {"awake": shop.get("service", "one-awake")}
+
+
+def activator_is_up(shop: Shop) -> None:
+    counts = dict.fromkeys(("replicas", "readyReplicas", "updatedReplicas", "availableReplicas"), 1)
+    patch = json.dumps({"status": counts})
+    shop.kubectl("patch", "deployment", "one-activator", "--subresource=status", "--type=merge", f"--patch={patch}")
+
+
 def pod_is_up(shop: Shop) -> None:
     """A pod as the Deployment wants it, which nothing runs, and which is said to be ready."""
     template = shop.get("deployment")["spec"]["template"]
@@ -85,7 +98,7 @@ def test_keda_scales_an_agent_by_its_queue_and_is_let_go(shop: Shop, running: Op
     eventually("KEDA is asked", lambda: condition(shop).get("reason") == "KedaNotReady")
     spec = shop.get("scaledobject")["spec"]
     assert (spec["minReplicaCount"], spec["maxReplicaCount"]) == (1, 8), "the first pod writes crons down"
-    assert [each["type"] for each in spec["triggers"]] == ["mongodb"] * 4 + ["cpu"]
+    assert [each["type"] for each in spec["triggers"]] == ["mongodb"] * 4 + ["metrics-api", "cpu"]
     assert shop.get("triggerauthentication")["spec"]["secretTargetRef"][0]["name"] == "apm-mongodb"
     assert shop.get("hpa") == {}
     assert shop.get("deployment")["spec"]["replicas"] == 1
@@ -97,7 +110,9 @@ def test_keda_scales_an_agent_by_its_queue_and_is_let_go(shop: Shop, running: Op
     shop.kubectl("patch", "scaledobject", "one", "--subresource=status", "--type=merge", f"--patch={patch}")
     shop.kubectl("scale", "deployment", "one", "--replicas=0")
     look_again(shop, "1")
-    assert condition(shop)["reason"] == "KedaReady"
+    assert condition(shop)["reason"] == "ActivatorNotReady"
+    activator_is_up(shop)
+    eventually("requests are taken", lambda: condition(shop)["reason"] == "KedaReady")
     assert shop.get("deployment")["spec"]["replicas"] == 0
     assert running.calls()["apply", "ScaledObject"] == 2, "what KEDA's kind does not know would be applied for ever"
 
@@ -112,7 +127,23 @@ def test_keda_scales_an_agent_by_its_queue_and_is_let_go(shop: Shop, running: Op
     shop.agent(state=STATE, autoscaling=cpu)
     eventually("the other autoscaler", lambda: shop.get("hpa") and not shop.get("scaledobject"))
     assert shop.get("triggerauthentication") == {}
+    eventually("no activator", lambda: not any(activator(shop).values()))
+    assert shop.get("service")["spec"]["selector"] == {AGENT_LABEL: "one"}
     running.idle()
+
+
+def test_a_service_leads_to_the_activator_when_that_is_ready(shop: Shop, running: Operator):
+    shop.agent(state=STATE, autoscaling=QUEUE | {"minReplicas": 1})
+    eventually("KEDA is asked", lambda: condition(shop).get("reason") == "KedaNotReady")
+    assert not any(activator(shop).values())
+    shop.agent(state=STATE, autoscaling=QUEUE)
+    eventually("an activator", lambda: all(activator(shop).values()))
+    assert shop.get("service")["spec"]["selector"] == {AGENT_LABEL: "one"}
+    activator_is_up(shop)
+    eventually("it is behind the Service", lambda: shop.get("service")["spec"]["selector"] == {REACHED_LABEL: "one"})
+    running.idle()
+    shop.kubectl("delete", "agent", "one")
+    eventually("collected", lambda: not any(activator(shop).values()))
 
 
 def test_zero_replicas_end_it(shop: Shop, running: Operator):

@@ -17,6 +17,8 @@ from integration.test_chart_rights import SHOP, STATE, agent, apply
 
 GROUP = "keda.sh"
 KINDS = "scaledobject,triggerauthentication"
+ACTIVATORS = {"deployments", "networkpolicies", "services"}
+"""What is deleted when an agent is not to sleep any more."""
 
 
 @pytest.fixture(scope="module")
@@ -38,8 +40,8 @@ def plane() -> Iterator[ControlPlane]:
 def test_every_right_is_used_and_none_is_missing(plane: ControlPlane, tmp_path: Path, where: str, name: str):
     plane.audit_log.write_text("")
     with installed(plane, f"--set={where}", "--set=autoscaling.keda=true"):
-        held = {right for right in every_right.held(plane.kubectl) if right.group == GROUP}
-        assert {right.resource for right in held} == {"scaledobjects", "triggerauthentications"}
+        held = {right for right in every_right.held(plane.kubectl) if right.group == GROUP or _for_activators(right)}
+        assert {right.resource for right in held} == {"scaledobjects", "triggerauthentications", *ACTIVATORS}
         try:
             with operator(plane, tmp_path):
                 ask_and_leave(plane, name)
@@ -48,6 +50,10 @@ def test_every_right_is_used_and_none_is_missing(plane: ControlPlane, tmp_path: 
     calls = audit.read(plane.audit_log, ACCOUNT)
     assert audit.refused(calls) == set()
     assert audit.unused(held, calls) == set()
+
+
+def _for_activators(right: audit.Right) -> bool:
+    return right.verb == "delete" and right.resource in ACTIVATORS
 
 
 def test_without_them_the_agent_says_which_value_gives_them(plane: ControlPlane, tmp_path: Path):

@@ -171,6 +171,16 @@ subjects:
 - apiGroups: [keda.sh]
   resources: [scaledobjects, triggerauthentications]
   verbs: [get, create, patch, delete]
+# What stands in for an agent that may sleep goes when it is not to sleep any more.
+- apiGroups: [""]
+  resources: [services]
+  verbs: [delete]
+- apiGroups: [apps]
+  resources: [deployments]
+  verbs: [delete]
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [delete]
 {{- end }}
 {{- if .Values.certificates.certManager }}
 - apiGroups: [cert-manager.io]
@@ -228,7 +238,10 @@ kubectl -n NAMESPACE create rolebinding {{ $role }} --serviceaccount={{ .Release
 {{- $pods := dict "matchLabels" (include "apm-operator.selectorLabels" . | fromYaml) -}}
 {{- $operator := dict "namespaceSelector" $own "podSelector" $pods -}}
 {{- $network := .Values.network -}}
-{{- dict "dns" $network.dns "scraper" $network.scraper "apiServer" (omit $network.apiServer "role") "operator" $operator | toJson }}
+{{- $told := dict "dns" $network.dns "scraper" $network.scraper "apiServer" (omit $network.apiServer "role") "operator" $operator -}}
+{{- /* Values that are kept over an upgrade (--reuse-values) may not have it yet. */ -}}
+{{- if kindIs "map" $network.keda }}{{ $_ := set $told "keda" $network.keda }}{{ end -}}
+{{- toJson $told }}
 {{- end }}
 
 {{/* The pods of all agents, as a rule of a NetworkPolicy names them. */}}

@@ -33,6 +33,7 @@ class Surroundings:
         authorities: certificates of the authorities to trust, PEM.
         token_review_url: where the operator reviews tokens.
         keda: whether the cluster has KEDA; False for agents that have no use for it.
+        sleeping: namespace and name of the agents that it connects to and that may have no pods but their activator's.
         senders: `namespace/name` of agents in whose queues events wait for this one, and the sink; where KEDA is used.
     """
 
@@ -40,6 +41,7 @@ class Surroundings:
     callers: tuple[tuple[str, str], ...] = ()
     peers: tuple[tuple[str, str], ...] = ()
     plain: tuple[tuple[str, str], ...] = ()
+    sleeping: tuple[tuple[str, str], ...] = ()
     targets: tuple[Target, ...] = ()
     api_server: tuple[tuple[str, int], ...] = ()
     authorities: str = ""
@@ -56,6 +58,7 @@ class Agent:
         mounted: the Secret keys that the pods read as files.
         secrets_hash: changes when the content of a referred Secret does; "" where none is referred to.
         permissions: what the agent is granted in the Kubernetes API; empty where it is refused what it asks for.
+        activator_image: the operator's own image, which its activator runs.
     """
 
     name: str
@@ -68,7 +71,16 @@ class Agent:
     permissions: tuple[Permission, ...] = ()
     default_image: str
     default_pull_policy: str = "IfNotPresent"
+    activator_image: str = ""
+    activator_pull_policy: str = "IfNotPresent"
     surroundings: Surroundings = field(default_factory=Surroundings)
+
+    @property
+    def sleeps(self) -> bool:
+        """Whether KEDA may leave it without pods, so that an activator has to stand in for them."""
+        wanted = self.spec.autoscaling
+        asked = wanted is not None and wanted.target_queue_depth is not None and not wanted.min_replicas
+        return asked and self.spec.scales_itself and self.spec.state is not None and self.surroundings.keda
 
     @property
     def port(self) -> int:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Protocol
 
-from apm_operator.kinds import AGENT_LABEL, NETWORK_POLICIES
+from apm_operator.kinds import ACTIVATOR_LABEL, AGENT_LABEL, NETWORK_POLICIES
 from apm_operator.manifests.agent import PORT, TLS_PORT, canonical
 from apm_operator.network import NAMESPACE_LABEL
 
@@ -81,7 +81,9 @@ def ordered(rules: Iterable[Rule]) -> list[Rule]:
 def _ingress(agent: Agent) -> Iterator[Rule]:
     own = ports((agent.port,))
     network = agent.surroundings.cluster
-    if admitted := [*_agents(agent, agent.surroundings.callers), *network.operator.peers(), *network.scraper.peers()]:
+    if agent.sleeps:
+        yield {"from": [{"podSelector": {"matchLabels": {ACTIVATOR_LABEL: agent.name}}}], "ports": own}
+    if admitted := [*agents(agent, agent.surroundings.callers), *network.operator.peers(), *network.scraper.peers()]:
         yield {"from": admitted, "ports": own}
     for each in agent.spec.network.ingress_from:
         if each.agent is None or each.ports:
@@ -95,7 +97,7 @@ def _egress(agent: Agent) -> Iterator[Rule]:
         yield {"to": dns, "ports": [*ports(network.dns.ports, "UDP"), *ports(network.dns.ports)]}
     for port, peers in ((PORT, around.plain), (TLS_PORT, set(around.peers) - set(around.plain))):
         if peers:
-            yield {"to": list(_agents(agent, peers)), "ports": ports((port,))}
+            yield {"to": [*agents(agent, peers), *_activators(agent, peers)], "ports": ports((port,))}
     if agent.permissions:
         yield from to_addresses(around.api_server)
     if agent.spec.auth is not None and agent.spec.auth.service_accounts is not None and network.operator.peers():
@@ -104,7 +106,9 @@ def _egress(agent: Agent) -> Iterator[Rule]:
         yield {"to": places(agent, target), "ports": ports(target.ports)}
     for each in agent.spec.network.egress_to:
         open_ports = written(each) or (ports((PORT, TLS_PORT)) if each.agent is not None else [])
-        yield {"to": [peer(agent, each)]} | ({"ports": open_ports} if open_ports else {})
+        named = [(each.namespace or agent.namespace, each.agent)] if each.agent is not None else []
+        to = [peer(agent, each), *_activators(agent, named)]
+        yield {"to": to} | ({"ports": open_ports} if open_ports else {})
     if agent.spec.network.allow_internet:
         yield {"to": INTERNET}
 
@@ -124,11 +128,16 @@ def places(agent: Placed, target: Target) -> list[Peer]:
     return [selector | _in_namespace(agent, target.namespace)]
 
 
-def _agents(agent: Placed, keys: Iterable[tuple[str, str]]) -> Iterator[Peer]:
-    """The pods of other agents, each given by namespace and name."""
+def _activators(agent: Agent, keys: Iterable[tuple[str, str]]) -> Iterator[Peer]:
+    """What stands in for those of these agents that may sleep."""
+    yield from agents(agent, set(keys) & set(agent.surroundings.sleeping), ACTIVATOR_LABEL)
+
+
+def agents(agent: Placed, keys: Iterable[tuple[str, str]], label: str = AGENT_LABEL) -> Iterator[Peer]:
+    """The pods of other agents, each given by namespace and name; or others that have a label for them."""
     for namespace, group in groupby(sorted(set(keys)), key=lambda key: key[0]):
         names = [name for _, name in group]
-        chosen = {"matchExpressions": [{"key": AGENT_LABEL, "operator": "In", "values": names}]}
+        chosen = {"matchExpressions": [{"key": label, "operator": "In", "values": names}]}
         yield {"podSelector": chosen} | _in_namespace(agent, namespace)
 
 
@@ -142,7 +151,7 @@ def _in_namespace(agent: Placed, namespace: str) -> dict[str, Any]:
 def peer(agent: Placed, named: NetworkPeer) -> Peer:
     """A peer of the spec."""
     if named.agent is not None:
-        return next(_agents(agent, [(named.namespace or agent.namespace, named.agent)]))
+        return next(agents(agent, [(named.namespace or agent.namespace, named.agent)]))
     if named.cidr is not None:
         return {"ipBlock": {"cidr": named.cidr} | ({"except": list(named.except_)} if named.except_ else {})}
     selectors = {"namespaceSelector": named.namespace_selector, "podSelector": named.pod_selector}

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from agent_runtime.spec.identity import TLS_DIR, TRUST_DIR
 from agent_runtime.spec.secret import API_KEYS_DIR, SECRETS_DIR
-from apm_operator.kinds import CONFIG_HASH, SECRETS_HASH
+from apm_operator.kinds import CONFIG_HASH, REACHED_LABEL, SECRETS_HASH
 from apm_operator.manifests import certificate, trust
 from apm_operator.manifests.configmap import FILE_NAME
 from apm_operator.manifests.resources import complete
@@ -29,9 +29,10 @@ def template(agent: Agent) -> dict[str, Any]:
     """`spec.template` of the agent's Deployment."""
     spec = agent.spec
     labels, annotations = _user_metadata(agent)
+    reached = {REACHED_LABEL: agent.name} if agent.sleeps else {}
     hashes = {CONFIG_HASH: agent.config_hash} | ({SECRETS_HASH: agent.secrets_hash} if agent.secrets_hash else {})
     return {
-        "metadata": {"labels": labels | agent.labels, "annotations": _scraped(agent) | annotations | hashes},
+        "metadata": {"labels": labels | agent.labels | reached, "annotations": _scraped(agent) | annotations | hashes},
         "spec": {
             "serviceAccountName": agent.name,
             "automountServiceAccountToken": False,

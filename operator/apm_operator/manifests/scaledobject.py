@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from agent_runtime.spec.scalars import seconds
 from apm_operator.kinds import CONFIG_HASH, DEPLOYMENTS, SCALED_OBJECTS, TRIGGER_AUTHENTICATIONS
+from apm_operator.manifests import activator
 from apm_operator.manifests.horizontalpodautoscaler import behavior
 
 if TYPE_CHECKING:
     from agent_runtime.spec.state import MongoDBSpec
     from apm_operator.manifests.agent import Agent
 
+REQUESTS = "metrics-api"
+"""Type of the trigger that asks the activator."""
 _POLL_SECONDS = 5
 _NEVER_TWO = 1_000_000
 """What is due wants one pod; the run that it begins or goes on with counts as a run."""
@@ -69,7 +72,7 @@ def build(agent: Agent) -> dict[str, Any] | None:
             "pollingInterval": _POLL_SECONDS,
             "cooldownPeriod": int(seconds(wanted.scale_down_stabilization)),
             "advanced": {"horizontalPodAutoscalerConfig": {"behavior": behavior(wanted)}},
-            "triggers": [_trigger(agent, mongodb, *queue) for queue in queues] + resources,
+            "triggers": [_trigger(agent, mongodb, *queue) for queue in queues] + _requests(agent) + resources,
         },
     )
     made["metadata"]["labels"][CONFIG_HASH] = agent.config_hash
@@ -98,6 +101,14 @@ def _trigger(agent: Agent, mongodb: MongoDBSpec, collection: str, query: dict[st
         },
         "authenticationRef": {"name": agent.name},
     }
+
+
+def _requests(agent: Agent) -> list[dict[str, Any]]:
+    """Connections that wait for a pod, or that are open: they want one, however many they are."""
+    if not agent.sleeps:
+        return []
+    metadata = activator.trigger_metadata(agent) | {"targetValue": str(_NEVER_TWO)}
+    return [{"type": REQUESTS, "name": "requests", "metricType": "AverageValue", "metadata": metadata}]
 
 
 def _runs(agent: Agent) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -20,7 +20,7 @@ from apm_operator import times
 from apm_operator.api.agentdeployment import AgentDeployment
 from apm_operator.conditions import Aspect, Verdict
 from apm_operator.errors import ApiError, InvalidSpec, NotFound
-from apm_operator.kinds import AGENTS, AUTOSCALERS
+from apm_operator.kinds import AGENTS, AUTOSCALERS, SERVICES
 from apm_operator.manifests import certificate
 from apm_operator.reconcile import assess, keda, plan, scaling, status
 from apm_operator.reconcile.apply import NameTaken, apply, prune
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from apm_operator.reconcile.certificates import Certificates
     from apm_operator.reconcile.entry import Entry
     from apm_operator.reconcile.events import Events
-    from apm_operator.reconcile.plan import Images, Plan
+    from apm_operator.reconcile.plan import Images, Manifest, Plan
     from apm_operator.reconcile.prober import Prober
     from apm_operator.reconcile.records import AgentRecord
     from apm_operator.reconcile.secrets import Findings, Secrets
@@ -161,7 +161,7 @@ class Reconciler:
         begin = partial(scaling.begin, self.kube, self.cache, key, made, uid)
         writes = 0 if made.keda else await self.keda.withdraw(key, uid, _told(entry))
         writes += await begin()
-        writes += await apply(self.kube, self.cache, key, made.manifests, uid)
+        writes += await apply(self.kube, self.cache, key, _due(key, entry, made), uid)
         writes += await begin()  # a new Deployment has one pod
         return writes + await prune(self.kube, key, entry, made, uid)
 
@@ -169,7 +169,8 @@ class Reconciler:
         """Have KEDA scale the agent where it is to; the condition Autoscaling."""
         if made.keda:
             up = any(pod.ready and pod.config == made.config_hash for pod in entry.pods.values())
-            return await self.keda.ask(key, _agent(entry).uid, made.keda, None if up else made.keda_first)
+            asked = await self.keda.ask(key, _agent(entry).uid, made.keda, None if up else made.keda_first)
+            return keda.with_activator(asked, made.activator, entry.activator) if made.activator else asked
         if made.keda_missing:
             others = any(each.resource is AUTOSCALERS for each in made.manifests)
             return keda.missing(others=others)
@@ -286,6 +287,18 @@ def _agent(entry: Entry) -> AgentRecord:
     if entry.agent is None:
         raise NotFound("The agent was deleted during the pass")
     return entry.agent
+
+
+def _due(key: Key, entry: Entry, made: Plan) -> Iterator[Manifest]:
+    """What is to be applied now: a Service that is there leads to the activator when that is ready, and not before."""
+    early = made.activator and not (entry.activator is not None and entry.activator.available)
+    for each in made.manifests:
+        if not (early and (each.resource, each.name) == (SERVICES, key.name) and _is_there(entry, each)):
+            yield each
+
+
+def _is_there(entry: Entry, manifest: Manifest) -> bool:
+    return (manifest.resource.kind, manifest.name) in entry.children
 
 
 def _has_certificate(entry: Entry) -> bool:

@@ -20,6 +20,7 @@ class Links:
         reaches: those that its pods may connect to: whom it asks, and `network.egressTo`.
         admits: those that `network.ingressFrom` lets in.
         plain: whether the agent itself speaks plain HTTP.
+        sleeps: whether it may have no pods but its activator's.
         floods: those that its sinks push all events to, whatever their type.
         pushes: those that its sinks push events to, each with the sink's name.
         state: Secret, key and database of where its events wait; None where that is its pods' memory.
@@ -29,6 +30,7 @@ class Links:
     reaches: frozenset[Key] = frozenset()
     admits: frozenset[Key] = frozenset()
     plain: bool = DEFAULT_TLS_MODE == "Disabled"
+    sleeps: bool = False
     floods: frozenset[Key] = frozenset()
     pushes: frozenset[tuple[Key, str]] = frozenset()
     state: tuple[str, str, str] | None = None
@@ -52,7 +54,9 @@ def links(namespace: str, spec: object) -> Links:
     admits = frozenset(_named(namespace, network, "ingressFrom"))
     floods = frozenset(sink.to for sink in sinks if not sink.narrow)
     pushes = frozenset((sink.to, sink.name) for sink in sinks)
-    return Links(asks, reaches, admits, mode == "Disabled", floods, pushes, _state(spec))
+    scaling = spec.get("autoscaling")
+    sleeps = isinstance(scaling, Mapping) and scaling.get("minReplicas") == 0
+    return Links(asks, reaches, admits, mode == "Disabled", sleeps, floods, pushes, _state(spec))
 
 
 def _asked(flow: object) -> Iterator[str]:
@@ -111,7 +115,8 @@ class CallIndex:
         """An agent's spec now names these.
 
         Returns:
-            The agents whose callers are others than before through this, and those that call it at another port.
+            The agents whose callers are others than before through this, and those that call it at another port or now
+            by its activator as well.
         """
         old = self._links.pop(key, _NONE)
         if new != _NONE:
@@ -126,7 +131,7 @@ class CallIndex:
         changed = old.asks ^ new.asks
         if old.state != new.state or old.pushes != new.pushes:
             changed |= {to for to, _ in old.pushes | new.pushes}
-        if old.plain != new.plain:
+        if (old.plain, old.sleeps) != (new.plain, new.sleeps):
             changed |= self._reached_by.get(key, set())
         return changed | {key} if old.admits != new.admits else changed
 
@@ -170,6 +175,10 @@ class CallIndex:
     def plain(self, key: Key) -> bool:
         """Whether an agent speaks plain HTTP; one that is not known does what is usual."""
         return self._links.get(key, _NONE).plain
+
+    def sleeps(self, key: Key) -> bool:
+        """Whether an agent may have no pods but its activator's."""
+        return self._links.get(key, _NONE).sleeps
 
     def reached_by(self, key: Key) -> tuple[Key, ...]:
         """The agents whose own spec makes their pods connect to this one."""

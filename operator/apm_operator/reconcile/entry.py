@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from apm_operator.kinds import (
+    ACTIVATOR_LABEL,
     APPLIED_HASH,
     AUTOSCALERS,
     DEPLOYMENTS,
@@ -34,6 +35,7 @@ class Entry:
     """All that is known about one agent; or about a policy, a backup or a restore.
 
     Attributes:
+        activator: what stands in for an agent while it has no pods.
         jobs: the Jobs of a policy or a restore.
         runs: their pods.
     """
@@ -41,6 +43,7 @@ class Entry:
     agent: AgentRecord | None = None
     children: dict[tuple[str, str], ChildRecord] = field(default_factory=dict)
     deployment: DeploymentFacts | None = None
+    activator: DeploymentFacts | None = None
     autoscaler: AutoscalerFacts | None = None
     pods: dict[str, PodFacts] = field(default_factory=dict)
     plan: Plan | None = None
@@ -138,17 +141,21 @@ class Entry:
 
     def take_facts(self, resource: Resource, body: Mapping[str, Any]) -> bool:
         """Keep what a pass needs to know of a child's status; whether any of it is new."""
-        before = self.deployment, self.autoscaler
-        if resource is DEPLOYMENTS:
+        before = self.deployment, self.activator, self.autoscaler
+        if resource is DEPLOYMENTS and ACTIVATOR_LABEL in (body["metadata"].get("labels") or {}):
+            self.activator = DeploymentFacts.read(body)
+        elif resource is DEPLOYMENTS:
             self.deployment = DeploymentFacts.read(body)
         elif resource is AUTOSCALERS:
             self.autoscaler = AutoscalerFacts.read(body)
-        return before != (self.deployment, self.autoscaler)
+        return before != (self.deployment, self.activator, self.autoscaler)
 
     def drop_child(self, resource: Resource, name: str) -> None:
         """Forgets an object that was made for it."""
         del self.children[resource.kind, name]
-        if resource is DEPLOYMENTS:
+        if resource is DEPLOYMENTS and self.activator is not None and self.activator.name == name:
+            self.activator = None
+        elif resource is DEPLOYMENTS:
             self.deployment = None
         elif resource is AUTOSCALERS:
             self.autoscaler = None

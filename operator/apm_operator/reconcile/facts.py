@@ -29,6 +29,7 @@ _SECRETS = (
 class DeploymentFacts:
     """Counts and troubles of a Deployment."""
 
+    name: str = ""
     generation: int = 0
     observed_generation: int = 0
     wanted: int = 1
@@ -47,6 +48,7 @@ class DeploymentFacts:
         progress = by_type.get("Progressing", {})
         failure = by_type.get("ReplicaFailure", {})
         return cls(
+            name=body["metadata"].get("name", ""),
             generation=body["metadata"].get("generation", 0),
             observed_generation=status.get("observedGeneration", 0),
             wanted=body["spec"].get("replicas", 1),

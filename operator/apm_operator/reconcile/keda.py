@@ -14,16 +14,18 @@ from apm_operator import conditions as c
 from apm_operator.conditions import Aspect, Truth
 from apm_operator.errors import Conflict, Forbidden, NotFound
 from apm_operator.kinds import APPLIED_HASH, CONFIG_HASH, SCALED_OBJECTS, TRIGGER_AUTHENTICATIONS
+from apm_operator.manifests import scaledobject
 from apm_operator.reconcile.apply import check_owner, write
 from apm_operator.reconcile.compare import covers
 
 if TYPE_CHECKING:
     from apm_operator.kube import Kube
     from apm_operator.queue import Key
+    from apm_operator.reconcile.facts import DeploymentFacts
     from apm_operator.reconcile.plan import Manifest
 
 _PRESENT_SECONDS = 60.0
-_ASKED = frozenset({c.KEDA_READY, c.KEDA_NOT_READY, c.KEDA_FORBIDDEN})
+_ASKED = frozenset({c.KEDA_READY, c.KEDA_NOT_READY, c.KEDA_FORBIDDEN, c.ACTIVATOR_NOT_READY})
 """Reasons that are told once KEDA may have been asked."""
 _SAID = 500
 """Characters of what KEDA says."""
@@ -123,6 +125,19 @@ def _configured(body: Mapping[str, Any] | None) -> str:
     return str(((body or {}).get("metadata") or {}).get("labels", {}).get(CONFIG_HASH, ""))
 
 
+def with_activator(aspect: Aspect, name: str, activator: DeploymentFacts | None) -> Aspect:
+    """The same, unless all is well but for the Deployment `name` of the activator."""
+    if aspect.truth != "True" or (activator is not None and activator.available):
+        return aspect
+    failed = activator is not None and (activator.stuck or bool(activator.failure))
+    why = f" ({activator.failure})" if activator is not None and activator.failure else ""
+    message = (
+        f"KEDA scales the agent by its queue, but nothing takes requests while it has no pods: its activator is not "
+        f"ready{why}. kubectl describe deployment {name} tells more."
+    )
+    return _aspect("False" if failed else "Unknown", c.ACTIVATOR_NOT_READY, message)
+
+
 def _told(asked: Mapping[str, Any], name: str) -> Aspect:
     told = {each["type"]: each for each in (asked.get("status") or {}).get("conditions") or ()}
     ready = told.get("Ready", {})
@@ -130,8 +145,14 @@ def _told(asked: Mapping[str, Any], name: str) -> Aspect:
         return _aspect("True", c.KEDA_READY, "KEDA scales the agent by its queue.")
     said = str(ready.get("message") or "nothing yet")[:_SAID]
     truth: Truth = "False" if ready.get("status") == "False" else "Unknown"
-    hint = f"kubectl describe scaledobject {name} tells more; KEDA's own pods must reach MongoDB."
+    triggers = asked["spec"].get("triggers") or ()
+    also = " and the agent's activator (the chart's network.keda)" if any(map(_asks_activator, triggers)) else ""
+    hint = f"kubectl describe scaledobject {name} tells more; KEDA's own pods must reach MongoDB{also}."
     return _aspect(truth, c.KEDA_NOT_READY, f"KEDA does not scale the agent yet, and says: {said}. {hint}")
+
+
+def _asks_activator(trigger: Mapping[str, Any]) -> bool:
+    return bool(trigger["type"] == scaledobject.REQUESTS)
 
 
 def _aspect(truth: Truth, reason: str, message: str) -> Aspect:

@@ -24,6 +24,7 @@ from apm_operator.kinds import (
     Resource,
 )
 from apm_operator.manifests import (
+    activator,
     configmap,
     deployment,
     horizontalpodautoscaler,
@@ -58,6 +59,10 @@ _BUILDERS = (
     networkpolicy.build,
     poddisruptionbudget.build,
     deployment.build,
+    activator.awake_service,
+    activator.status_service,
+    activator.network_policy,
+    activator.deployment,
     horizontalpodautoscaler.build,
 )
 _FOR_KEDA = (scaledobject.authentication, scaledobject.build)
@@ -93,6 +98,7 @@ class Plan:
         wanted: whom the pods are to reach.
         outlook: where those were when the plan was made.
         problems: what is wrong with the workflow, as one text; "" where nothing is. Then there are no manifests.
+        activator: name of what stands in for the agent while it has no pods; "" where nothing does.
         refused: which permissions the operator may not grant, as one text; "" where there are none.
         rests: name of the Restore during which there are to be no pods; "" where there is none.
         trust: the one of them that is kept up to date even while nothing else is; None without TLS.
@@ -121,15 +127,18 @@ class Plan:
     config_map: str
     has_state: bool
     tls: Tls
+    activator: str = ""
     rests: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """What agents run that bring no image of their own."""
+    """What agents run that bring no image of their own; and the operator's own image, which their activators run."""
 
     image: str
     pull_policy: str
+    own: str = ""
+    own_pull_policy: str = "IfNotPresent"
 
 
 def secret_uses(spec: AgentDeploymentSpec, mounted: Iterable[SecretKeyRef]) -> frozenset[SecretUse]:
@@ -198,6 +207,8 @@ def make(
         permissions=() if refused else spec.permissions,
         default_image=images.image,
         default_pull_policy=images.pull_policy,
+        activator_image=images.own,
+        activator_pull_policy=images.own_pull_policy,
         surroundings=outlook.surroundings,
     )
     return Plan(
@@ -223,6 +234,7 @@ def make(
         config_map=context.config_map,
         has_state=spec.state is not None,
         tls=spec.tls,
+        activator=activator.name(context.name) if context.sleeps and not problems else "",
         rests=rests,
     )
 

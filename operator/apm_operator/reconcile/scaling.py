@@ -80,7 +80,7 @@ async def begin(kube: Kube, cache: Cache, key: Key, plan: Plan, uid: str) -> int
     record = entry.children.get((DEPLOYMENTS.kind, key.name)) if entry is not None else None
     if plan.least is None or entry is None or record is None or record.owner != uid:
         return 0
-    digest = next(each.digest for each in plan.manifests if each.resource is DEPLOYMENTS)
+    digest = next(each.digest for each in plan.manifests if (each.resource, each.name) == (DEPLOYMENTS, key.name))
     least = plan.least if record.applied == digest else max(plan.least, 1)
     if record.applied == digest and entry.deployment is not None and entry.deployment.wanted >= least:
         return 0

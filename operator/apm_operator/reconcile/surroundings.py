@@ -119,6 +119,7 @@ class Neighbours:
             callers=tuple((caller.namespace, caller.name) for caller in self._calls.callers(key)),
             peers=wanted.peers,
             plain=tuple(peer for peer in wanted.peers if self._calls.plain(Key(*peer))),
+            sleeping=tuple(peer for peer in _reached(key, wanted) if self._calls.sleeps(Key(*peer))),
             targets=reached.targets,
             api_server=api_server,
             authorities=self._certificates.trusted(key),
@@ -138,6 +139,12 @@ class Neighbours:
         """An agent is gone."""
         self._services.release(key)
         self._api_server.release(key)
+
+
+def _reached(key: Key, wanted: Wanted) -> list[tuple[str, str]]:
+    """The agents that an agent's pods may connect to."""
+    named = ((each.namespace or key.namespace, each.agent) for each in wanted.network.egress_to)
+    return sorted({*wanted.peers, *((namespace, name) for namespace, name in named if name is not None)})
 
 
 def _no_uri(use: SecretUse) -> str:

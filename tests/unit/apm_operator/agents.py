@@ -10,7 +10,7 @@ from apm_operator.kinds import AGENTS
 from apm_operator.reconcile.plan import Images, Plan, make, mounted_secrets, secret_uses, wanted
 from apm_operator.reconcile.surroundings import Outlook
 
-IMAGES = Images("registry.example/agent:1", "IfNotPresent")
+IMAGES = Images("registry.example/agent:1", "IfNotPresent", "registry.example/operator:1", "IfNotPresent")
 GRANTABLE = (
     Permission(api_groups=("",), resources=("configmaps",), verbs=("get", "list")),
     Permission(api_groups=("",), resources=("secrets",), resource_names=("llm",), verbs=("get",)),

@@ -23,6 +23,14 @@ def test_the_operator_reads_what_the_chart_tells(render):
     assert told.scraper.peers() == []
 
 
+def test_the_operator_is_told_who_asks_activators(render):
+    assert network.read(setting(render())).keda == network.ClusterNetwork().keda
+    told = network.read(setting(render("network.keda.podSelector.matchLabels.app=other"))).keda
+    assert told.pod_selector == {"matchLabels": {"app": "other"}}
+    assert told.namespace_selector == {"matchLabels": {"kubernetes.io/metadata.name": "keda"}}
+    assert network.read(setting(render("network.keda=null"))).keda == network.ClusterNetwork().keda
+
+
 def test_agents_let_in_the_pods_of_the_operator(render):
     items = render()
     told = network.read(setting(items)).operator

@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from apm_operator.kinds import ACTIVATOR_LABEL
 from apm_operator.manifests.certificate import SCRAPED
 from apm_operator.pki.own import scraper_secret
 from unit.chart.conftest import CHART
@@ -49,3 +50,14 @@ def test_the_labels_of_what_the_operator_tells_are_kept(render):
 def test_only_watched_namespaces_are_looked_at(render):
     found = monitors(render("monitoring.podMonitors=Always", "watchNamespaces={shop,desk}"))
     assert found["apm-operator-agents"]["spec"]["namespaceSelector"] == {"matchNames": ["shop", "desk"]}
+
+
+def test_activators_are_scraped_where_there_may_be_some(render):
+    assert "apm-operator-activators" not in monitors(render("monitoring.podMonitors=Always"))
+    found = monitors(render("monitoring.podMonitors=Always", "autoscaling.keda=true", "watchNamespaces={shop}"))
+    spec = found["apm-operator-activators"]["spec"]
+    assert spec["namespaceSelector"] == {"matchNames": ["shop"]}
+    (condition,) = spec["selector"]["matchExpressions"]
+    assert condition == {"key": ACTIVATOR_LABEL, "operator": "Exists"}
+    (endpoint,) = spec["podMetricsEndpoints"]
+    assert (endpoint["port"], endpoint["relabelings"][0]["targetLabel"]) == ("status", "agent")

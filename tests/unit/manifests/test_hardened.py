@@ -77,7 +77,13 @@ PODS = {
 
 def test_all_of_them_are_looked_at():
     kinds = (
-        *("Deployment apm-operator", "Pod apm-operator-smoke", "Deployment one", "Deployment mongodb"),
+        *(
+            "Deployment apm-operator",
+            "Pod apm-operator-smoke",
+            "Deployment one",
+            "Deployment one-activator",
+            "Deployment mongodb",
+        ),
         *(
             "CronJob nightly",
             "CronJob nightly-verify",

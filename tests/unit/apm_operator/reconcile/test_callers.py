@@ -50,6 +50,19 @@ def test_a_spec_that_is_wrong_names_nobody(spec: object):
     assert links("shop", spec) == Links()
 
 
+def test_those_that_call_an_agent_are_told_when_it_may_sleep_and_when_it_may_not():
+    calls = CallIndex()
+    calls.put(DESK, links("shop", {"workflow": asking("bar")}))
+    calls.put(FAR, links("far", {"network": {"egressTo": [{"agent": "bar", "namespace": "shop"}]}}))
+    awake = {"autoscaling": {"minReplicas": 1, "maxReplicas": 2, "targetQueueDepth": 1}}
+    assert not calls.put(BAR, links("shop", awake))
+    asleep = {"autoscaling": {**awake["autoscaling"], "minReplicas": 0}}
+    assert calls.put(BAR, links("shop", asleep)) == {DESK, FAR}
+    assert calls.sleeps(BAR)
+    assert calls.put(BAR, links("shop", {"autoscaling": None})) == {DESK, FAR}
+    assert not calls.sleeps(BAR)
+
+
 def test_a_sink_is_let_in_by_the_agent_that_it_pushes_to():
     calls = CallIndex()
     spec = {"events": {"sinks": [{"name": "bar", "agent": "bar"}, {"name": "out", "url": "https://hooks.example"}]}}

@@ -18,8 +18,19 @@ from unit.apm_operator.agents import NOWHERE, SCRIPTED, WORKFLOW, body, plan
 
 GOLDEN = Path(__file__).parent / "golden"
 MONGODB = {"mongodb": {"uriSecretRef": {"name": "apm-mongodb", "key": "uri"}}}
+SLEEPS = {"minReplicas": 0, "maxReplicas": 8, "targetQueueDepth": 5}
 CASES: dict[str, dict[str, Any]] = {
     "small": {},
+    "sleeping": {
+        "state": MONGODB,
+        "autoscaling": SLEEPS,
+        "tls": {},
+        "imagePullSecrets": [{"name": "registry"}],
+        "nodeSelector": {"disk": "ssd"},
+        "tolerations": [{"key": "gpu", "operator": "Exists"}],
+        "priorityClassName": "low",
+        "network": {"ingressFrom": [{"podSelector": {"matchLabels": {"app": "shop-front"}}}]},
+    },
     "full": {
         "replicas": 3,
         "image": "registry.example/own:2",
@@ -63,6 +74,7 @@ CASES["encrypted"] = {
     "auth": {"serviceAccounts": {"allow": ["desk/clerk"]}, "apiKeys": {"secretRef": {"name": "callers"}}},
     "tls": {"mode": "Enabled", "duration": "720h"},
 }
+ASLEEP = Outlook(Surroundings(callers=(("shop", "two"),), keda=True))
 AROUND = Outlook(
     Surroundings(
         callers=(("shop", "two"), ("desk", "one")),
@@ -75,7 +87,7 @@ AROUND = Outlook(
 
 @pytest.mark.parametrize("case", CASES)
 def test_the_children_are_as_in_the_golden_file(case: str):
-    around = AROUND if case == "encrypted" else NOWHERE
+    around = {"encrypted": AROUND, "sleeping": ASLEEP}.get(case, NOWHERE)
     made = plan("5ec4e75a5b" if case == "full" else "", around, **CASES[case])
     text = yaml.safe_dump_all([json.loads(manifest.body) for manifest in made.manifests], sort_keys=True, width=110)
     file = GOLDEN / f"{case}.yaml"
