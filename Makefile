@@ -87,6 +87,7 @@ lock: venv ## make the locks in requirements/ anew from pyproject.toml
 	@$(COMPILE) pyproject.toml --extra backup --output-file requirements/backup.txt
 	@$(COMPILE) --group sbom --output-file requirements/sbom.txt
 	@$(COMPILE) --group langgraph-dev --output-file requirements/langgraph-dev.txt
+	@$(COMPILE) --no-deps --group series --output-file requirements/series.txt
 	@$(COMPILE) pyproject.toml --all-extras --group dev --output-file requirements/dev.txt
 
 generate: venv ## write the generated files anew: CRDs, plain manifests, reference, OpenAPI, metrics, dashboard

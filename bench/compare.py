@@ -111,7 +111,8 @@ def rows(turns: int) -> Table:
 
 
 @contextmanager
-def _database(uri: str) -> Iterator[str]:
+def database_at(uri: str) -> Iterator[str]:
+    """Name of a database of one's own; dropped at the end."""
     name = f"bench_{secrets.token_hex(4)}"
     try:
         yield name
@@ -120,7 +121,9 @@ def _database(uri: str) -> Iterator[str]:
             client.drop_database(name)
 
 
-def _uri(given: str | None) -> AbstractContextManager[str]:
+def mongodb_at(given: str | None) -> AbstractContextManager[str]:
+    """The MongoDB given, or that of the local cluster."""
+
     @contextmanager
     def found() -> Iterator[str]:
         if given:
@@ -145,8 +148,8 @@ def main() -> None:
     parser.add_argument("--mongodb", metavar="URI", default=os.environ.get("APM_TEST_MONGODB"))
     options = parser.parse_args()
     table, missing = rows(options.turns), []
-    with _uri(options.mongodb) as uri:
-        with _database(uri) as database, servers.agent(uri, database) as server:
+    with mongodb_at(options.mongodb) as uri:
+        with database_at(uri) as database, servers.agent(uri, database) as server:
             serve(table, OURS, server, options)
         try:
             with servers.langgraph_dev() as server:

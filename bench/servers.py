@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -49,14 +50,14 @@ class Server:
 
 
 @contextmanager
-def agent(uri: str, database: str) -> Iterator[Server]:
-    """One pod's process of ours, with its state in MongoDB."""
+def agent(uri: str, database: str, works: dict[str, Any] | None = None) -> Iterator[Server]:
+    """One pod's process of ours, with its state in MongoDB; runs `bench.chain` unless the spec tells how it works."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "mongodb").mkdir()
         (folder / "mongodb" / "uri").write_text(uri)
         state = {"mongodb": {"uriSecretRef": {"name": "mongodb", "key": "uri"}, "database": database}}
-        spec = {"auth": {"anonymous": True}, "graph": "bench.chain:graph", "state": state}
+        spec = {"auth": {"anonymous": True}, **(works or {"graph": "bench.chain:graph"}), "state": state}
         config = {"agent": {"name": "bench", "namespace": "bench"}, "spec": spec}
         (folder / "agent.json").write_text(json.dumps(config))
         environment = {
