@@ -13,6 +13,10 @@ HOUR = 3600
 _DAY = 86_400
 _RAISE = 5.0
 """Standard deviations, as learned, from which on a value is not as usual; below half of it, it is again."""
+_LASTING = 2.0
+"""What is further off than so many standard deviations adds up, slot by slot; what is less far off takes away again."""
+_ENOUGH = 8.0
+"""When more has come together, as from nine slots that are three standard deviations off, `_LASTING` are enough."""
 _HOLD_SECONDS = 110
 """For so long it has to last: one scrape that went wrong is nothing."""
 _CALM_SECONDS = 1800
@@ -54,15 +58,16 @@ class Detector:
     """Watches one series.
 
     Values are compared with the same hour of the week as it was before (`Memory`). How wide they scatter is the spread
-    over the weeks, the noise of small numbers, and a factor that is learned from the series itself.
+    over the weeks, the noise of small numbers, and a factor that is learned from the series itself. What is off for
+    hours is told even where values scatter so widely that a single one does not tell: deviations add up.
 
     Attributes:
         finding: what is not as usual now; None where all is, or too little has been seen.
     """
 
     __slots__ = (
-        *("_abnormal_since", "_calm_since", "_factor", "_hour", "_mean", "_memory", "_off", "_scale", "_seen"),
-        *("_settled", "_slot", "_spread", "_values", "_width", "finding"),
+        *("_above", "_abnormal_since", "_below", "_calm_since", "_factor", "_hour", "_mean", "_memory", "_off"),
+        *("_scale", "_seen", "_settled", "_slot", "_spread", "_values", "_width", "finding"),
     )
 
     def __init__(self, scale: Scale) -> None:
@@ -73,6 +78,7 @@ class Detector:
         self._width = 0.0
         self._mean = 0.0
         self._off = 0.0
+        self._above = self._below = 0.0
         self._slot = self._hour = -1
         self._settled = 0
         self._values: list[float] = []
@@ -105,6 +111,8 @@ class Detector:
         else:
             spread = (usual.spread + self._spread) / 2 if self._spread else usual.spread
             width = self._factor * max(math.hypot(spread, self._scale.noise(counts, usual.centre)), 0.01)
+            if slot != self._slot:
+                self._add_up((value - usual.nearest(value)) / width)
             self._judge(time, value, usual, width)
             if slot != self._slot:
                 self._learn(value, usual.centre, width, usual.spread)
@@ -113,9 +121,10 @@ class Detector:
 
     def _judge(self, time: float, value: float, usual: Usual, width: float) -> None:
         self._seen = time
-        nearest = min(max(value, usual.low), usual.high)
+        nearest = usual.nearest(value)
         off = value - nearest
-        if self._tells(off, _RAISE * width):
+        lasts = (self._above if off > 0 else self._below) > _ENOUGH
+        if self._tells(off, (_LASTING if lasts else _RAISE) * width):
             self._calm_since = None
             if self._abnormal_since is None:
                 self._abnormal_since = time
@@ -158,6 +167,12 @@ class Detector:
         step = _TAIL_STEP * ((1 - _TAIL_SHARE) if above else -_TAIL_SHARE)
         self._factor = min(max(self._factor * math.exp(step), _FACTOR[0]), _FACTOR[1])
 
+    def _add_up(self, deviations: float) -> None:
+        # Bounded on both sides: neither does one value tell alone, nor is it remembered long that something has lasted.
+        bounded = min(max(deviations, -_RAISE), _RAISE)
+        self._above = min(max(self._above + bounded - _LASTING, 0.0), 2 * _ENOUGH)
+        self._below = min(max(self._below - bounded - _LASTING, 0.0), 2 * _ENOUGH)
+
     def _accept(self, time: float) -> None:
         if self.finding is not None and time - self.finding.since >= _ACCEPT_SECONDS:
             self._memory.shift(self._mean if self.finding.drift else self._off)
@@ -171,6 +186,7 @@ class Detector:
 
     def _clear(self) -> None:
         self.finding = self._abnormal_since = self._calm_since = None
+        self._above = self._below = 0.0
 
     def _end_hour(self, hour: int) -> None:
         if self._hour >= 0:

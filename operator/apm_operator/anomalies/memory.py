@@ -32,6 +32,10 @@ class Usual:
     high: float
     spread: float
 
+    def nearest(self, value: float) -> float:
+        """Which of the values from `low` to `high` is the nearest to another one."""
+        return min(max(value, self.low), self.high)
+
 
 class Memory:
     """The value of each hour of the last weeks: 1,344 bytes.

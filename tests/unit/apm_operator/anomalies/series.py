@@ -25,10 +25,10 @@ def steady(
         yield time, Counts(count, 0.0, count * 2.0, count * 2000 * draw.uniform(1 - scatter, 1 + scatter))
 
 
-def taught(days: float = 28, scatter: float = 0.1) -> tuple[Detector, float]:
+def taught(days: float = 28, scatter: float = 0.1, runs: float = 60) -> tuple[Detector, float]:
     """A detector of tokens that has seen so many days, and the time after them."""
     detector = Detector(Tokens())
-    for time, counts in steady(days, scatter=scatter):
+    for time, counts in steady(days, runs=runs, scatter=scatter):
         detector.observe(time, counts)
     return detector, MONDAY + days * DAY
 

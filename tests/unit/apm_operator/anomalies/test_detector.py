@@ -1,10 +1,11 @@
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
 from apm_operator.anomalies.agent import AgentDetector
 from apm_operator.anomalies.counts import SPAN, Counts
-from apm_operator.anomalies.detector import Detector
+from apm_operator.anomalies.detector import Detector, Finding
 from apm_operator.anomalies.scale import Tokens
 from unit.apm_operator.anomalies.series import DAY, MONDAY, WEEK, steady, taught, told
 
@@ -83,6 +84,40 @@ def test_a_slow_drift_is_told():
     assert found
     assert found[0].drift
     assert "over the last day" in found[0].text
+
+
+def few_runs(change: Callable[[float, float], float]) -> list[Finding]:
+    """What is told of a day of an agent with a few runs, so that a value is far off at five times the usual only."""
+    detector, now = taught(runs=2, scatter=0.4)
+    series = steady(1, now, runs=2, scatter=0.4)
+    return told(detector, series, lambda time, counts: times(change(time - now, time % DAY // SPAN))(time, counts))
+
+
+def test_what_is_off_for_hours_is_told_though_no_value_is_far_off():
+    (found,) = few_runs(lambda since, _: 2.7 if 6 * 3600 <= since < 12 * 3600 else 1.0)
+    assert not found.drift
+    assert found.text.startswith("tokens per run ")
+
+
+def test_what_is_off_now_and_then_does_not_add_up():
+    assert few_runs(lambda _, slot: 2.7 if slot % 3 == 0 else 1.0) == []
+
+
+def test_what_is_off_up_and_down_does_not_add_up():
+    assert few_runs(lambda _, slot: 2.0 if slot % 2 else 0.5) == []
+
+
+def test_what_is_off_for_an_hour_is_not_told():
+    assert few_runs(lambda since, _: 2.7 if 6 * 3600 <= since < 7 * 3600 else 1.0) == []
+
+
+def test_one_value_that_is_very_far_off_does_not_make_the_next_ones_tell():
+    assert few_runs(lambda _, slot: 500.0 if slot == 24 else 2.7 if slot in {25, 26, 27} else 1.0) == []
+
+
+def test_when_it_is_over_it_takes_as_long_again_to_be_told():
+    found = few_runs(lambda since, _: 2.7 if 4 * 3600 <= since < 9 * 3600 or 10 * 3600 <= since < 11 * 3600 else 1.0)
+    assert len(found) == 1
 
 
 def test_few_runs_say_nothing():
