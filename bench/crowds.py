@@ -74,6 +74,7 @@ class Crowd:
 CROWDS = (
     Crowd("desk", 12, 11, 0.03, 0.1, nightly=False, failing=0.01, seconds=0.02, words=150),
     Crowd("shop", 9, 18, 0.2, 1.3, nightly=False, failing=0.03, seconds=0.012, words=40),
+    Crowd("bank", 25, 14, 0.15, 0.4, nightly=True, failing=0.02, seconds=0.015, words=200),
     Crowd("plant", 6, 12, 0.5, 0.8, nightly=True, failing=0.0, seconds=0.03, words=400),
 )
 

@@ -13,7 +13,7 @@ import os
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import aiohttp
 import uvloop
@@ -25,6 +25,9 @@ from bench.compare import database_at, mongodb_at
 from bench.crowds import CROWDS, WEEK, WEEKS, Crowd
 from bench.whims import Models, Whim
 from fakes.serving import serving
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 FOLDER = Path(__file__).parent / "recordings"
 _PATIENCE = 0.5
@@ -102,13 +105,13 @@ def spec(crowd: Crowd, models: str) -> dict[str, Any]:
     return {"models": [model], "workflow": workflow}
 
 
-async def record(uri: str, gap: float, weeks: int) -> list[Recorded]:
-    """All agents at the same time."""
+async def record(uri: str, crowds: Iterable[Crowd], gap: float, weeks: int) -> list[Recorded]:
+    """All of these agents at the same time."""
     models = Models()
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(serving(models.app()))
         agents = []
-        for crowd in CROWDS:
+        for crowd in crowds:
             models.whims[crowd.name] = whim(crowd, 0)
             database = stack.enter_context(database_at(uri))
             server = stack.enter_context(servers.agent(uri, database, spec(crowd, url)))
@@ -126,11 +129,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--mongodb", metavar="URI", default=os.environ.get("APM_TEST_MONGODB"))
     parser.add_argument("--folder", type=Path, default=FOLDER)
+    parser.add_argument("--agent", action="append", choices=[crowd.name for crowd in CROWDS], help="all by default")
     parser.add_argument("--gap", type=float, default=0.025, help="seconds from one run to the next, on average")
     parser.add_argument("--weeks", type=int, default=WEEKS)
     options = parser.parse_args()
     with mongodb_at(options.mongodb) as uri, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        agents = runner.run(record(uri, options.gap, options.weeks))
+        crowds = [crowd for crowd in CROWDS if crowd.name in (options.agent or (crowd.name,))]
+        agents = runner.run(record(uri, crowds, options.gap, options.weeks))
     for agent in agents:
         recording.write(options.folder / f"{agent.crowd.name}.csv", agent.rows)
 
