@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from langgraph.store.base import GetOp, Item, ListNamespacesOp, PutOp, SearchItem, SearchOp
@@ -26,6 +28,15 @@ if TYPE_CHECKING:
 _END = "\x00"
 """Ends each label in a namespace's path; no label has it. So what begins with a path is below it."""
 _AFTER = "\x01"
+_WHOLE: Mapping[str, Any] = MappingProxyType(
+    {
+        "key": {"$type": "string"},
+        "namespace": {"$type": "array"},
+        "created_at": {"$type": "date"},
+        "updated_at": {"$type": "date"},
+    }
+)
+"""What is true of an item. A document that others wrote may lack something, and must not fail the search beside it."""
 _SCANNED = 10_000
 """Items that one search looks at."""
 
@@ -50,7 +61,7 @@ class MongoItems(Items):
             await self._items.create_index([("expires_at", ASCENDING)], expireAfterSeconds=0)
 
     async def fetch(self, asked: GetOp) -> Item | None:
-        wanted = {"_id": self._id(asked.namespace, asked.key), **_living()}
+        wanted = {"_id": self._id(asked.namespace, asked.key), **_living(), **_WHOLE}
         async with answering():
             document = await self._items.find_one(wanted)
             if document is None:
@@ -108,8 +119,9 @@ class MongoItems(Items):
                 "expires_at": expiry(asked.ttl, moment),
                 "updated_at": moment,
             }
-            # One that has expired is another item: its time of birth goes with it.
-            await self._items.delete_one({"_id": identifier, "expires_at": {"$lte": moment}})
+            # One that has expired is another item: its time of birth goes with it. One without such a time is none.
+            other = [{"expires_at": {"$lte": moment}}, {"created_at": {"$not": {"$type": "date"}}}]
+            await self._items.delete_one({"_id": identifier, "$or": other})
             update = {"$set": changes, "$setOnInsert": {"created_at": moment}}
             await self._items.update_one({"_id": identifier}, update, upsert=True)
 
@@ -131,7 +143,7 @@ class MongoItems(Items):
 
     def _below(self, prefix: tuple[str, ...]) -> dict[str, Any]:
         """The filter of living items in a namespace and those below it."""
-        wanted: dict[str, Any] = {"agent": self._agent, **_living()}
+        wanted: dict[str, Any] = {"agent": self._agent, **_living(), **_WHOLE}
         if prefix:
             wanted["path"] = {"$gte": _path(prefix), "$lt": _path(prefix)[:-1] + _AFTER}
         return wanted
@@ -148,7 +160,7 @@ class MongoItems(Items):
     async def _refresh(self, documents: list[dict[str, Any]]) -> None:
         moment = now()
         for document in documents:
-            if document["ttl"]:
+            if document.get("ttl"):
                 changes = {"expires_at": expiry(document["ttl"], moment)}
                 await self._items.update_one({"_id": document["_id"]}, {"$set": changes})
 

@@ -38,6 +38,20 @@ async def test_a_search_and_a_read_use_indexes(items):
     assert any(index.get("expireAfterSeconds") == 0 for index in indexes.values())
 
 
+@pytest.mark.parametrize("field", ["key", "namespace", "created_at", "updated_at", "ttl"])
+@pytest.mark.parametrize("value", [None, 5])
+async def test_what_others_wrote_beside_them_fails_no_search(items, field, value):
+    await items.aput(("a",), "good", {"n": 1})
+    await items.aput(("a",), "odd", {"n": 2})
+    update = {"$unset": {field: ""}} if value is None else {"$set": {field: value}}
+    await items._items.update_one({"key": "odd"}, update)
+    whole = field == "ttl"
+    assert {item.key for item in await items.asearch(("a",))} == {"good", *({"odd"} if whole else ())}
+    assert (await items.aget(("a",), "odd") is not None) == whole
+    await items.aput(("a",), "odd", {"n": 3})
+    assert len(await items.asearch(("a",))) == 2
+
+
 async def test_a_search_that_finds_more_than_a_pod_holds_is_refused(items, monkeypatch):
     monkeypatch.setattr(mongo, "LARGEST_FOUND", 3 << 20)
     for number in range(5):
