@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from langgraph.checkpoint.base import empty_checkpoint
 from langgraph.graph import END, START, StateGraph
 
-from agent_runtime.errors import FencedError
+from agent_runtime.errors import FencedError, UnavailableError
 from agent_runtime.state import fence
 from agent_runtime.state.batch import Changes
 from agent_runtime.state.checkpoints.keys import COLLECTION
@@ -96,6 +97,43 @@ async def test_where_it_is_refused_the_next_one_is(connection, seen):
     with fence.holding(3):
         await put(frozen, "loop", await put(frozen, "input"))
     assert await sources(connection) == ["loop", "input", "loop"]
+
+
+async def test_who_takes_the_thread_then_is_not_told_that_it_was_refused(connection):
+    frozen, other = MongoSaver(connection, AGENT), MongoSaver(connection, AGENT)
+    with fence.holding(1):
+        await put(frozen, "loop")
+    with fence.holding(2):
+        await other.aget_tuple(THREAD)
+    with fence.holding(1):
+        await put(frozen, "input")
+        await frozen.journal("t").settle()
+    with fence.holding(3):
+        await put(frozen, "loop")
+    assert await sources(connection) == ["loop", "loop"]
+
+
+async def test_where_it_is_not_kept_the_next_one_is_not_either(connection, monkeypatch):
+    apply, begun, goes_on = Changes.apply, asyncio.Event(), asyncio.Event()
+
+    async def failing(changes: Changes, change: Any) -> bool | None:
+        if begun.is_set():
+            return await apply(changes, change)
+        begun.set()
+        await goes_on.wait()
+        raise UnavailableError("no primary")
+
+    monkeypatch.setattr(Changes, "apply", failing)
+    saver = MongoSaver(connection, AGENT)
+    with fence.holding(1):
+        after = await put(saver, "input")
+        await begun.wait()
+        following = asyncio.create_task(put(saver, "loop", after))
+        await asyncio.sleep(0)  # now it waits for the one before
+        goes_on.set()
+        with pytest.raises(UnavailableError):
+            await following
+    assert await sources(connection) == []
 
 
 async def test_it_goes_with_its_thread(connection):

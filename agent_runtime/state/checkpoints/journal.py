@@ -40,6 +40,16 @@ class _Asked:
     entry: Entry
     epoch: int | None
     done: asyncio.Future[None]
+    before: tuple[asyncio.Future[None], ...] = ()
+    """Of what it goes with: it is not kept without that."""
+
+    def refused(self) -> bool:
+        """Whether what it goes with was not kept, by which it has failed as well."""
+        ended = (one for one in self.before if one.done() and not one.cancelled())
+        error = next((error for one in ended if (error := one.exception())), None)
+        if error is not None and not self.done.done():
+            self.done.set_exception(error)
+        return error is not None
 
 
 class Journal:
@@ -55,8 +65,8 @@ class Journal:
         self._held: int | None = None
         """The epoch under which nobody else can have written since the tail was read."""
         self._asked: list[_Asked] = []
-        self._soon: list[asyncio.Future[None]] = []
-        """Of what is kept soon, and nobody waits for yet."""
+        self._soon: list[tuple[int, asyncio.Future[None]]] = []
+        """Of what is kept soon, and nobody waits for yet; by the epochs of those who asked."""
         self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -68,7 +78,7 @@ class Journal:
     @property
     def settled(self) -> bool:
         """Whether nothing is still to be kept soon."""
-        return all(done.done() for done in self._soon)
+        return all(done.done() for _, done in self._soon)
 
     @property
     def size(self) -> int:
@@ -83,26 +93,29 @@ class Journal:
             FencedError: Another process has taken the thread.
             UnavailableError: MongoDB can't be used.
         """
-        before, self._soon = self._soon, []
+        epoch = fence.epoch.get()
+        # What failed for who held the thread before is no failure of who holds it now.
+        before = tuple(done for held, done in self._soon if held == epoch)
+        self._soon = [one for one in self._soon if one[0] > (epoch or 0)]
         for done in before:
             if done.done():
                 done.result()
-        asked = _Asked(entry, fence.epoch.get(), asyncio.get_running_loop().create_future())
+        asked = _Asked(entry, epoch, asyncio.get_running_loop().create_future(), before)
         self._asked.append(asked)
         if self._task is None:
             if isinstance(entry, Checkpointed) and not soon:
                 self._begin()
             elif self._timer is None:
                 self._timer = asyncio.get_running_loop().call_later(_LINGER, self._begin)
-        if soon:
+        if soon and epoch is not None:
             asked.done.add_done_callback(_seen)
-            self._soon = [*before, asked.done]
+            self._soon += [(epoch, done) for done in (*before, asked.done)]
         else:
             await _all([*before, asked.done])
 
     async def settle(self) -> None:
         """Returns when what was to be kept soon is kept, or was not: that is told to who adds the next entry."""
-        if waiting := [done for done in self._soon if not done.done()]:
+        if waiting := [done for _, done in self._soon if not done.done()]:
             if self._timer is not None:
                 self._begin()
             await asyncio.wait(waiting)
@@ -200,7 +213,8 @@ class Journal:
                 epoch = self._asked[0].epoch
                 count = next((at for at, one in enumerate(self._asked) if one.epoch != epoch), len(self._asked))
                 batch, self._asked = self._asked[:count], self._asked[count:]
-                await self._write_all(batch, epoch)
+                if batch := [asked for asked in batch if not asked.refused()]:
+                    await self._write_all(batch, epoch)
         finally:
             self._task = None
             if self._asked:
@@ -268,13 +282,16 @@ class Journal:
         draft = Draft(start, self.site.serde, self.site.digest_key)
         failed: dict[int, Exception] = {}
         for at, asked in enumerate(batch):
+            if error := next((error for one, error in failed.items() if batch[one].done in asked.before), None):
+                failed[at] = error
+                continue
             try:
                 if isinstance(asked.entry, Checkpointed):
                     draft.put(asked.entry, await self._parent(draft, asked.entry.frame.parent))
                 else:
                     draft.write(asked.entry)
-            except (TypeError, ValueError) as error:
-                failed[at] = error
+            except (TypeError, ValueError) as unfit:
+                failed[at] = unfit
         return draft, failed
 
     async def _parent(self, draft: Draft, name: str | None) -> Frame | None:
