@@ -37,11 +37,15 @@ class Leavings:
         """Says that a thread is being removed."""
         self._left.pop(thread_id, None)
 
-    async def close(self) -> None:
-        """Writes what is left to write."""
+    async def close(self, seconds: float) -> None:
+        """Writes what is left to write, but not for long."""
         for thread_id in list(self._left):
             self._begin(thread_id)
-        await asyncio.gather(*self._writing)
+        if tasks := list(self._writing):
+            await asyncio.wait(tasks, timeout=seconds)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     def _begin(self, thread_id: str) -> None:
         if left := self._left.pop(thread_id, None):

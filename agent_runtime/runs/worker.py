@@ -181,7 +181,7 @@ class Worker:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*self._loops, *tasks, return_exceptions=True)
-        await asyncio.gather(self._journal.close(_SETTLED), self.settlement.leavings.close())
+        await asyncio.gather(self._journal.close(_SETTLED), self.settlement.leavings.close(_SETTLED))
         await asyncio.to_thread(self._heartbeat.stop)
 
     @asynccontextmanager

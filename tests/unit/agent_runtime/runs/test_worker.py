@@ -10,7 +10,7 @@ from langgraph_sdk.errors import ConflictError
 
 from agent_runtime.runs import worker
 from agent_runtime.state import fence
-from agent_runtime.state.records import Run, Thread
+from agent_runtime.state.records import Lease, Run, Thread
 from fakes.agents import CHAT, ECHO, last_text, person, running
 
 
@@ -184,3 +184,18 @@ async def test_a_refused_write_ends_the_execution_and_not_the_run(monkeypatch):
         assert last_text(values) == "You said: hi"
         assert None not in seen
         assert len(set(seen)) == 2
+
+
+async def test_a_pod_that_ends_does_not_wait_long_to_write_what_clients_left(monkeypatch):
+    monkeypatch.setattr(worker, "_SETTLED", 0.05)
+    begun = asyncio.Event()
+
+    async def hang(*_: Any, **__: Any) -> Any:
+        begun.set()
+        await asyncio.get_running_loop().create_future()
+
+    async with asyncio.timeout(5):
+        async with running({"models": [ECHO], "workflow": CHAT}) as it:
+            it.agent.store.note_end = hang  # type: ignore[method-assign]
+            it.agent.runs.worker.settlement.leavings.add(Run("r", "t", {}), Lease.new("t"))
+    assert begun.is_set()
