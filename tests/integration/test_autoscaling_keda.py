@@ -143,7 +143,8 @@ def test_a_service_leads_to_the_activator_when_that_is_ready(shop: Shop, running
     eventually("it is behind the Service", lambda: shop.get("service")["spec"]["selector"] == {REACHED_LABEL: "one"})
     running.idle()
     shop.kubectl("delete", "agent", "one")
-    eventually("collected", lambda: not any(activator(shop).values()))
+    # The garbage collector learns of new kinds, whose objects own others, every half minute.
+    eventually("collected", lambda: not any(activator(shop).values()), seconds=120)
 
 
 def test_zero_replicas_end_it(shop: Shop, running: Operator):
