@@ -291,14 +291,12 @@ def _agent(entry: Entry) -> AgentRecord:
 
 def _due(key: Key, entry: Entry, made: Plan) -> Iterator[Manifest]:
     """What is to be applied now: a Service that is there leads to the activator when that is ready, and not before."""
-    early = made.activator and not (entry.activator is not None and entry.activator.available)
+    ready = entry.activator is not None and entry.activator.available
+    there = entry.children.get((SERVICES.kind, key.name))
     for each in made.manifests:
-        if not (early and (each.resource, each.name) == (SERVICES, key.name) and _is_there(entry, each)):
-            yield each
-
-
-def _is_there(entry: Entry, manifest: Manifest) -> bool:
-    return (manifest.resource.kind, manifest.name) in entry.children
+        early = not ready and there is not None and there.applied != each.digest
+        is_service = (each.resource, each.name) == (SERVICES, key.name)
+        yield made.direct if early and is_service and made.direct is not None else each
 
 
 def _has_certificate(entry: Entry) -> bool:

@@ -99,6 +99,7 @@ class Plan:
         outlook: where those were when the plan was made.
         problems: what is wrong with the workflow, as one text; "" where nothing is. Then there are no manifests.
         activator: name of what stands in for the agent while it has no pods; "" where nothing does.
+        direct: the agent's Service without that; None where it is the same.
         refused: which permissions the operator may not grant, as one text; "" where there are none.
         rests: name of the Restore during which there are to be no pods; "" where there is none.
         trust: the one of them that is kept up to date even while nothing else is; None without TLS.
@@ -128,6 +129,7 @@ class Plan:
     has_state: bool
     tls: Tls
     activator: str = ""
+    direct: Manifest | None = None
     rests: str = ""
 
 
@@ -235,6 +237,7 @@ def make(
         has_state=spec.state is not None,
         tls=spec.tls,
         activator=activator.name(context.name) if context.sleeps and not problems else "",
+        direct=None if problems else next(_manifests(context, (service.direct,)), None),
         rests=rests,
     )
 

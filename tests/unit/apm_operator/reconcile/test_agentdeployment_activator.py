@@ -62,6 +62,27 @@ async def test_a_service_that_is_there_leads_to_the_activator_when_that_is_ready
     assert selector(asked) == {REACHED_LABEL: "one"}
 
 
+@pytest.mark.parametrize("was_ready", [False, True])
+async def test_the_agent_is_reached_at_its_new_port_also_where_the_activator_is_not_ready(asked: World, was_ready):
+    asked.write(state=STATE, autoscaling=AWAKE)
+    await asked.reconcile()
+    asked.write(state=STATE, autoscaling=QUEUE)
+    await asked.reconcile()
+    if was_ready:
+        asked.change("Deployment", "one-activator", status=UP)
+        await asked.reconcile()
+        asked.change("Deployment", "one-activator", status={})
+    asked.write(state=STATE, autoscaling=QUEUE, tls={"mode": "Enabled"})
+    await asked.reconcile()
+    await asked.reconcile()  # now it is known who signs
+    (port,) = asked.kube.objects["Service", "shop", "one"]["spec"]["ports"]
+    assert (port["port"], port["targetPort"]) == (8443, "https")
+    assert selector(asked) == {AGENT_LABEL: "one"}
+    asked.change("Deployment", "one-activator", status=UP)
+    await asked.reconcile()
+    assert selector(asked) == {REACHED_LABEL: "one"}
+
+
 async def test_it_goes_when_the_agent_is_not_to_sleep_any_more(asked: World):
     asked.write(state=STATE, autoscaling=QUEUE)
     await asked.reconcile()
