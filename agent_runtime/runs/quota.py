@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from agent_runtime.errors import TooManyRequestsError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from agent_runtime.metrics import Metrics
     from agent_runtime.state.store import Store
@@ -43,17 +43,24 @@ class Quota:
         self._counted = float("-inf")
 
     @asynccontextmanager
-    async def admitted(self, owner: str, count: int = 1) -> AsyncIterator[None]:
-        """Counts runs that are added inside.
+    async def admitted(self, owner: str, count: int = 1) -> AsyncIterator[Callable[[], None]]:
+        """Counts runs that are added inside; what it yields is called when the store has one of them.
 
         Raises:
             TooManyRequestsError: There are too many, of this caller or of all.
         """
         await self._admit(owner, count)
+        left = count
+
+        def added() -> None:
+            nonlocal left
+            left -= 1
+            self._adding -= Counter((owner,))
+
         try:
-            yield
+            yield added
         finally:
-            self._adding -= Counter({owner: count})
+            self._adding -= Counter({owner: left})
 
     async def _admit(self, owner: str, count: int) -> None:
         async with self._lock:

@@ -196,10 +196,11 @@ class RunService:
     async def submit_many(self, asked: Sequence[tuple[str | None, RunRequest]], caller: Caller) -> list[Run]:
         """Accepts several runs, or none of them. Raises as `submit`."""
         accepted: list[Run] = []
-        async with self.quota.admitted(caller.principal.owner, len(asked)):
+        async with self.quota.admitted(caller.principal.owner, len(asked)) as added:
             try:
                 for thread_id, request in asked:
                     accepted.append(await self.submit(thread_id, request, caller, admitted=True))
+                    added()
             except AgentError:
                 await self.cancel_many(accepted, "rollback")
                 raise

@@ -7,6 +7,7 @@ import pytest
 from langgraph_sdk.errors import RateLimitError
 
 from agent_runtime.runs.quota import refusal
+from agent_runtime.state.records import Run
 from fakes.agents import CHAT, person, running
 
 
@@ -64,3 +65,24 @@ async def test_so_many_runs_execute_at_a_time_as_the_spec_says():
             while it.agent.metrics._running._value.get() < 2:  # noqa: ASYNC110 - polled with a deadline
                 await asyncio.sleep(0.01)
         assert it.agent.metrics._running._value.get() == 2
+
+
+async def test_a_batch_that_is_being_added_counts_once():
+    async with running(_slow(maxQueued=10)) as it, asyncio.timeout(20):
+        store, last, go_on, begun = it.agent.store, asyncio.Event(), asyncio.Event(), list[Run]()
+        add_run = store.add_run
+
+        async def adding(run: Run, **named: Any) -> bool:
+            begun.append(run)
+            if len(begun) == 6:
+                last.set()
+                await go_on.wait()
+            return await add_run(run, **named)
+
+        store.add_run = adding  # type: ignore[method-assign]
+        http, body = it.client.http.client, {"assistant_id": "agent", "input": person("hi")}
+        batch = asyncio.create_task(http.post("/runs/batch", json=[body] * 6))
+        await last.wait()
+        assert (await http.post("/runs", json=body)).status_code == 200
+        go_on.set()
+        assert (await batch).status_code == 200
