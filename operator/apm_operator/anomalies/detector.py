@@ -181,7 +181,7 @@ class Detector:
 
     def _give_up(self, time: float) -> None:
         self._abnormal_since = None
-        if self.finding is not None and time - self._seen >= _UNSEEN_SECONDS:
+        if time - self._seen >= _UNSEEN_SECONDS:
             self._clear()
 
     def _clear(self) -> None:

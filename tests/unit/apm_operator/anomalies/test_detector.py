@@ -120,6 +120,19 @@ def test_when_it_is_over_it_takes_as_long_again_to_be_told():
     assert len(found) == 1
 
 
+def test_what_was_off_does_not_add_up_with_what_is_off_after_days_without_values():
+    detector, now = taught(runs=2, scatter=0.4)
+    morning, monday = now + 6 * 3600, now + 3 * DAY + 6 * 3600
+    off = [(morning, morning + 3600), (monday, monday + 1800)]
+    found = list[Finding]()
+    for time, counts in steady(4, now, runs=2, scatter=0.4):
+        begin, end = off[time >= monday]
+        seen = not morning + 3600 <= time < monday
+        detector.observe(time, times(2.7, begin, end)(time, counts) if seen else None)
+        found += [] if detector.finding is None else [detector.finding]
+    assert found == []
+
+
 def test_few_runs_say_nothing():
     detector, now = taught()
     for second in range(0, 900, 60):
