@@ -66,7 +66,8 @@ def queries(state: dict[str, Any]) -> dict[str, Any]:
         outlook=Outlook(Surroundings(keda=True, senders=(("shop/desk", "to-one"),))),
     )
     triggers = made.keda[-1].wanted["spec"]["triggers"]
-    return {each["metadata"]["collection"]: json_util.loads(each["metadata"]["query"]) for each in triggers}
+    told = [each["metadata"] for each in triggers if each["type"] == "mongodb"]
+    return {each["collection"]: json_util.loads(each["query"]) for each in told}
 
 
 async def test_what_waits_is_counted_and_nothing_else(mounted: Path, mongodb_uri: str, database: str):
