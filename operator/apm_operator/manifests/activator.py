@@ -9,7 +9,7 @@ from apm_operator.activator.status import PATH, VALUE
 from apm_operator.kinds import ACTIVATOR_LABEL, DEPLOYMENTS, NETWORK_POLICIES, REACHED_LABEL, SERVICES
 from apm_operator.manifests.agent import digest
 from apm_operator.manifests.networkpolicy import agents, blocks, ordered, peer, ports, written
-from apm_operator.manifests.pod import USER_ID
+from apm_operator.manifests.parts import container_security, pod_security, present, probe, wire
 
 if TYPE_CHECKING:
     from apm_operator.manifests.agent import Agent
@@ -136,25 +136,18 @@ def _labels(agent: Agent) -> dict[str, str]:
 
 def _pod(agent: Agent) -> dict[str, Any]:
     spec = agent.spec
-    placed = {
-        "imagePullSecrets": [_wire(each) for each in spec.image_pull_secrets],
-        "nodeSelector": dict(spec.node_selector),
-        "tolerations": [_wire(each) for each in spec.tolerations],
-        "priorityClassName": spec.priority_class_name,
-    }
     return {
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": _GRACE_SECONDS,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER_ID,
-            "runAsGroup": USER_ID,
-            "fsGroup": USER_ID,
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": pod_security(),
         "containers": [_container(agent)],
-        **{field: value for field, value in placed.items() if value},
+        **present(
+            imagePullSecrets=wire(spec.image_pull_secrets),
+            nodeSelector=wire(spec.node_selector),
+            tolerations=wire(spec.tolerations),
+            priorityClassName=spec.priority_class_name,
+        ),
     }
 
 
@@ -175,26 +168,9 @@ def _container(agent: Agent) -> dict[str, Any]:
             {"name": agent.scheme, "containerPort": agent.port, "protocol": "TCP"},
             {"name": "status", "containerPort": _STATUS_PORT, "protocol": "TCP"},
         ],
-        "livenessProbe": _probe("/livez", period=10, failures=3, timeout=5),
-        "readinessProbe": _probe("/readyz", period=2, failures=2, timeout=2),
+        "livenessProbe": probe("/livez", "status", period=10, failures=3, timeout=5),
+        "readinessProbe": probe("/readyz", "status", period=2, failures=2, timeout=2),
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-        },
+        "securityContext": container_security(),
         "resources": _RESOURCES,
     }
-
-
-def _probe(path: str, *, period: int, failures: int, timeout: int) -> dict[str, Any]:
-    return {
-        "httpGet": {"path": path, "port": "status", "scheme": "HTTP"},
-        "periodSeconds": period,
-        "failureThreshold": failures,
-        "timeoutSeconds": timeout,
-    }
-
-
-def _wire(value: Any) -> Any:
-    return value.model_dump(mode="json", by_alias=True, exclude_none=True)

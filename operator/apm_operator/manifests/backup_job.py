@@ -1,4 +1,4 @@
-"""The CronJob of a policy or a report, and the Jobs of backups. Their pods pass Pod Security `restricted`."""
+"""The CronJob of a policy or a report, and the Jobs of backups."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from agent_runtime.spec.scalars import seconds
 from apm_operator.api.backupjob import DEFAULT_JOB_RESOURCES
 from apm_operator.kinds import CRON_JOBS, JOB_NAME_LABEL, JOB_UID_LABEL, JOBS
 from apm_operator.manifests.backup import controller
-from apm_operator.manifests.pod import TOKEN_DIR, TOKEN_SECONDS, USER_ID
+from apm_operator.manifests.parts import container_security, from_field, pod_security, present, wire
+from apm_operator.manifests.pod import TOKEN_DIR, TOKEN_SECONDS
 from apm_operator.manifests.resources import complete
 
 if TYPE_CHECKING:
@@ -104,20 +105,13 @@ def _pod(work: Work, job: AnyJob | ReportJob) -> dict[str, Any]:
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": _GRACE_SECONDS,
-        "securityContext": {
-            "runAsNonRoot": True,
-            "runAsUser": USER_ID,
-            "runAsGroup": USER_ID,
-            "fsGroup": USER_ID,
-            "fsGroupChangePolicy": "OnRootMismatch",
-            "seccompProfile": {"type": "RuntimeDefault"},
-        },
+        "securityContext": pod_security(fsGroupChangePolicy="OnRootMismatch"),
         "containers": [_container(work, job)],
         "volumes": _volumes(work),
-        **_present(
-            imagePullSecrets=[_wire(each) for each in template.image_pull_secrets],
+        **present(
+            imagePullSecrets=wire(template.image_pull_secrets),
             nodeSelector=dict(template.node_selector),
-            tolerations=[_wire(each) for each in template.tolerations],
+            tolerations=wire(template.tolerations),
             affinity=template.affinity,
             priorityClassName=template.priority_class_name,
         ),
@@ -136,21 +130,17 @@ def _container(work: Work, job: AnyJob | ReportJob) -> dict[str, Any]:
     return {
         "name": work.program,
         "image": work.template.image or work.image,
-        **_present(command=_COMMANDS.get(work.program)),
+        **present(command=_COMMANDS.get(work.program)),
         "imagePullPolicy": work.pull_policy,
         "env": [
             {"name": "APM_JOB", "value": job.to_json()},
-            _from_field("APM_BACKUP_NAME", f"metadata.labels['{JOB_NAME_LABEL}']"),
-            _from_field("APM_JOB_UID", f"metadata.labels['{JOB_UID_LABEL}']"),
-            _from_field("POD_NAME", "metadata.name"),
-            _from_field("POD_NAMESPACE", "metadata.namespace"),
+            from_field("APM_BACKUP_NAME", f"metadata.labels['{JOB_NAME_LABEL}']"),
+            from_field("APM_JOB_UID", f"metadata.labels['{JOB_UID_LABEL}']"),
+            from_field("POD_NAME", "metadata.name"),
+            from_field("POD_NAMESPACE", "metadata.namespace"),
         ],
         "terminationMessagePolicy": "File",
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-        },
+        "securityContext": container_security(),
         "volumeMounts": mounts,
         "resources": complete(work.template.resources, DEFAULT_JOB_RESOURCES),
     }
@@ -180,15 +170,3 @@ def _sources(mounted: Iterable[SecretKeyRef]) -> list[dict[str, Any]]:
         {"secret": {"name": name, "items": [{"key": key, "path": f"{name}/{key}"} for key in sorted(keys[name])]}}
         for name in sorted(keys)
     ]
-
-
-def _from_field(name: str, field: str) -> dict[str, Any]:
-    return {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": field}}}
-
-
-def _wire(value: Any) -> Any:
-    return value.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-
-def _present(**fields: Any) -> dict[str, Any]:
-    return {name: value for name, value in fields.items() if value}

@@ -1,4 +1,4 @@
-"""The pod template of an agent. It passes Pod Security `restricted`."""
+"""The pod template of an agent."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from agent_runtime.spec.secret import API_KEYS_DIR, SECRETS_DIR
 from apm_operator.kinds import CONFIG_HASH, REACHED_LABEL, SECRETS_HASH
 from apm_operator.manifests import certificate, trust
 from apm_operator.manifests.configmap import FILE_NAME
+from apm_operator.manifests.parts import container_security, from_field, pod_security, present, probe, wire
 from apm_operator.manifests.resources import complete
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 CONTAINER = "agent"
 CONFIG_DIR = "/etc/apm"
-USER_ID = 65532
 TOKEN_DIR = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105  a folder; all clients look there
 TOKEN_SECONDS = 600
 """Life of the token that an agent with permissions has: the shortest that Kubernetes gives out. kubelet renews it."""
@@ -38,20 +38,14 @@ def template(agent: Agent) -> dict[str, Any]:
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "terminationGracePeriodSeconds": GRACE_SECONDS,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": USER_ID,
-                "runAsGroup": USER_ID,
-                "fsGroup": USER_ID,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": pod_security(),
             "containers": [_container(agent)],
             "volumes": _volumes(agent),
-            **_present(
-                imagePullSecrets=_wire(spec.image_pull_secrets),
-                nodeSelector=_wire(spec.node_selector),
-                tolerations=_wire(spec.tolerations),
-                affinity=_wire(spec.affinity),
+            **present(
+                imagePullSecrets=wire(spec.image_pull_secrets),
+                nodeSelector=wire(spec.node_selector),
+                tolerations=wire(spec.tolerations),
+                affinity=wire(spec.affinity),
                 topologySpreadConstraints=_spread(agent),
                 priorityClassName=spec.priority_class_name,
             ),
@@ -85,22 +79,18 @@ def _container(agent: Agent) -> dict[str, Any]:
             # These win over envFrom, and with the first of them the runtime heeds no other.
             {"name": "APM_MANAGED", "value": "true"},
             {"name": "APM_CONFIG", "value": f"{CONFIG_DIR}/{FILE_NAME}"},
-            _from_field("POD_NAME", "metadata.name"),
-            _from_field("POD_NAMESPACE", "metadata.namespace"),
-            *_wire(spec.env),
+            from_field("POD_NAME", "metadata.name"),
+            from_field("POD_NAMESPACE", "metadata.namespace"),
+            *wire(spec.env),
         ],
         # A new agent is to be ready within 5 s, so it is asked each second; a slow one has a minute.
         "startupProbe": _probe(agent, "/livez", period=1, failures=60),
         "livenessProbe": _probe(agent, "/livez", period=10, failures=3, timeout=5),
         "readinessProbe": _probe(agent, "/readyz", period=2, failures=2, timeout=2),
         "terminationMessagePolicy": "FallbackToLogsOnError",
-        "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
-        },
+        "securityContext": container_security(),
         "volumeMounts": mounts,
-        **_present(envFrom=_wire(spec.env_from), resources=complete(spec.resources)),
+        **present(envFrom=wire(spec.env_from), resources=complete(spec.resources)),
     }
 
 
@@ -155,7 +145,7 @@ def _token() -> list[dict[str, Any]]:
 def _spread(agent: Agent) -> Any:
     """What the user asks for; else, from two replicas on, different nodes where there are some."""
     if agent.spec.topology_spread_constraints:
-        constraints = _wire(agent.spec.topology_spread_constraints)
+        constraints = wire(agent.spec.topology_spread_constraints)
         return [{"labelSelector": {"matchLabels": agent.selector}, **each} for each in constraints]
     if agent.spec.most_replicas < 2:  # noqa: PLR2004
         return None
@@ -183,29 +173,5 @@ def _scraped(agent: Agent) -> dict[str, str]:
 
 
 def _probe(agent: Agent, path: str, *, period: int, failures: int, timeout: int = 1) -> dict[str, Any]:
-    return {
-        "httpGet": {"path": path, "port": agent.scheme, "scheme": agent.scheme.upper()},
-        "periodSeconds": period,
-        "failureThreshold": failures,
-        "timeoutSeconds": timeout,
-    }
-
-
-def _from_field(name: str, path: str) -> dict[str, Any]:
-    return {"name": name, "valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": path}}}
-
-
-def _wire(value: Any) -> Any:
-    """A part of the spec as Kubernetes writes it."""
-    if hasattr(value, "model_dump"):
-        return value.model_dump(mode="json", by_alias=True, exclude_none=True)
-    if isinstance(value, tuple | list):
-        return [_wire(item) for item in value]
-    if isinstance(value, dict):
-        return {key: _wire(item) for key, item in value.items()}
-    return value
-
-
-def _present(**fields: Any) -> dict[str, Any]:
-    """The fields that say something: the API server drops empty ones, and so do comparisons."""
-    return {name: value for name, value in fields.items() if value}
+    scheme = agent.scheme.upper()
+    return probe(path, agent.scheme, period=period, failures=failures, timeout=timeout, scheme=scheme)
