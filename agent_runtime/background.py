@@ -1,12 +1,16 @@
-"""A part of the agent that is one loop in the background."""
+"""What goes on in the background, and how it ends."""
 
 from __future__ import annotations
 
 import asyncio
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 
 class Background:
-    """Begins and ends the loop, which goes on while the pod drains; a part says in `_go` what the loop does."""
+    """A part of the agent that is one loop, which goes on while the pod drains; `_go` says what the loop does."""
 
     _task: asyncio.Task[None] | None = None
 
@@ -33,3 +37,12 @@ class Background:
 
     async def _go(self) -> None:
         raise NotImplementedError
+
+
+async def finish(tasks: Collection[asyncio.Task[Any]], seconds: float) -> None:
+    """Lets tasks end by themselves for some time, and ends those that have not; what they raise is nobody's."""
+    if tasks:
+        await asyncio.wait(tasks, timeout=seconds)
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from agent_runtime.background import finish
 from agent_runtime.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -41,11 +42,7 @@ class Journal:
 
     async def close(self, seconds: float) -> None:
         """Waits until all is written, but not for long."""
-        if tasks := list(self._keeping.values()):
-            await asyncio.wait(tasks, timeout=seconds)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await finish(list(self._keeping.values()), seconds)
 
     async def _keep(self, job: Job) -> None:
         after = 0

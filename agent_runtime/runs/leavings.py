@@ -6,6 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from agent_runtime.background import finish
 from agent_runtime.errors import UnavailableError
 
 if TYPE_CHECKING:
@@ -41,11 +42,7 @@ class Leavings:
         """Writes what is left to write, but not for long."""
         for thread_id in list(self._left):
             self._begin(thread_id)
-        if tasks := list(self._writing):
-            await asyncio.wait(tasks, timeout=seconds)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await finish(list(self._writing), seconds)
 
     def _begin(self, thread_id: str) -> None:
         if left := self._left.pop(thread_id, None):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import structlog
 from structlog.contextvars import bound_contextvars
 
+from agent_runtime.background import finish
 from agent_runtime.errors import FencedError, UnavailableError, UnreadableError, busy
 from agent_runtime.loops import Loop
 from agent_runtime.runs.event_logs import EventLogs
@@ -175,12 +176,8 @@ class Worker:
         jobs = list(self._jobs.values())
         for job in jobs:
             job.stop("pending" if self._store.durable else "interrupted")
-        tasks = [job.task for job in jobs if job.task]
-        if tasks:
-            await asyncio.wait(tasks, timeout=_SETTLED)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*self._loops, *tasks, return_exceptions=True)
+        await finish([job.task for job in jobs if job.task], _SETTLED)
+        await asyncio.gather(*self._loops, return_exceptions=True)
         await asyncio.gather(self._journal.close(_SETTLED), self.settlement.leavings.close(_SETTLED))
         await asyncio.to_thread(self._heartbeat.stop)
 
