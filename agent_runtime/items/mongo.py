@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from langgraph.store.base import GetOp, Item, ListNamespacesOp, PutOp, SearchItem, SearchOp
@@ -28,14 +26,12 @@ if TYPE_CHECKING:
 _END = "\x00"
 """Ends each label in a namespace's path; no label has it. So what begins with a path is below it."""
 _AFTER = "\x01"
-_WHOLE: Mapping[str, Any] = MappingProxyType(
-    {
-        "key": {"$type": "string"},
-        "namespace": {"$type": "array"},
-        "created_at": {"$type": "date"},
-        "updated_at": {"$type": "date"},
-    }
-)
+_WHOLE = {
+    "key": {"$type": "string"},
+    "namespace": {"$type": "array"},
+    "created_at": {"$type": "date"},
+    "updated_at": {"$type": "date"},
+}
 """What is true of an item. A document that others wrote may lack something, and must not fail the search beside it."""
 _SCANNED = 10_000
 """Items that one search looks at."""
