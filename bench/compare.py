@@ -20,6 +20,7 @@ from pymongo import MongoClient, monitoring
 from agent_runtime import garbage
 from bench import checkpoints, servers
 from bench.clients import closed, opened, percentiles
+from bench.packages import NotThereError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -172,7 +173,7 @@ def main() -> None:
         try:
             with servers.langgraph_dev() as server:
                 serve(table, DEV, server, options)
-        except servers.NotThereError as error:
+        except NotThereError as error:
             missing.append(f"- {error}")
         commands = checkpoints.Commands()
         monitoring.register(commands)

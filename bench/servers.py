@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -19,16 +18,10 @@ from typing import Any
 
 import httpx
 
+from bench.packages import PIP, NotThereError, installed
 from bench.process import cpu_seconds, memory
-from cluster import settings
-from cluster.progress import step
 
 ROOT = Path(__file__).parents[1]
-LOCK = ROOT / "requirements" / "langgraph-dev.txt"
-
-
-class NotThereError(Exception):
-    """A server can't be measured here; says why."""
 
 
 @dataclass(frozen=True)
@@ -92,21 +85,12 @@ def langgraph_dev() -> Iterator[Server]:
 
 
 def _environment() -> Path:
-    """The folder of its virtual environment, made where it is not there yet."""
-    digest = hashlib.sha256(f"{sys.version}{LOCK.read_text()}".encode()).hexdigest()[:12]
-    folder = settings.read().cache / f"venv-langgraph-dev-{digest}"
-    complete = folder / ".complete"
-    if complete.exists():
-        return folder
-    install = ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes", "--no-deps"]
-    with step("langgraph dev's virtual environment"):
-        for argv in ([sys.executable, "-m", "venv", folder], [folder / "bin/python", *install, "-r", LOCK]):
-            done = subprocess.run(argv, capture_output=True, text=True, check=False)
-            if done.returncode:
-                said = (done.stderr or done.stdout).strip().splitlines()
-                raise NotThereError(f"langgraph dev can't be installed: {said[-1] if said else 'no reason told'}")
-    complete.touch()
-    return folder
+    """The folder of its virtual environment."""
+    return installed("venv-langgraph-dev", "langgraph-dev.txt", "langgraph dev's virtual environment", _commands)
+
+
+def _commands(folder: Path, lock: Path) -> list[list[str]]:
+    return [[sys.executable, "-m", "venv", str(folder)], [str(folder / "bin/python"), *PIP, "-r", str(lock)]]
 
 
 @contextmanager

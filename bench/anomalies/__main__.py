@@ -17,6 +17,7 @@ from bench.anomalies.injected import SHAPES
 from bench.anomalies.judging import Score, judge
 from bench.anomalies.methods import Method, Ours, ZScore
 from bench.anomalies.series import START
+from bench.packages import NotThereError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -34,7 +35,7 @@ def sources(agents: int, seed: int, files: Iterable[Path]) -> Iterator[tuple[str
         yield "synthetic", shape, synthetic.agents(shape, agents, seed)
     try:
         flows = water.read(wheel.folder() / "river" / "datasets" / "water-flow.csv")
-    except wheel.NotThereError as error:
+    except NotThereError as error:
         print(json.dumps({"source": "water flow", "missing": str(error)}), flush=True)
     else:
         for shape in SHAPES:
