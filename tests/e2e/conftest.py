@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from cluster.installation import Installation
+from cluster import keda
+from cluster.installation import AGENTS_NAMESPACE, Installation
 from cluster.provider import choose
 from e2e.support.space import Space, wait_until_removed
 
@@ -38,6 +39,16 @@ def began(cluster: Installation) -> str:
     """When the tests began, with the operator installed: a time as the audit log writes it."""
     del cluster
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@pytest.fixture(scope="module")
+def with_keda(cluster: Installation) -> Iterator[None]:
+    """The cluster has KEDA, and the operator uses it."""
+    keda.ensure(cluster.cluster, AGENTS_NAMESPACE)
+    cluster.ensure_operator("autoscaling.keda=true")
+    yield
+    wait_until_removed(cluster)  # with the rights that it takes
+    cluster.ensure_operator()
 
 
 @pytest.fixture

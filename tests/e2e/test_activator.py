@@ -7,18 +7,18 @@ from typing import Any
 
 import pytest
 
-from cluster import keda
 from cluster.agents import PORT
-from cluster.installation import AGENTS_NAMESPACE, Installation
+from cluster.installation import Installation
 from e2e.support import pods
 from e2e.support.manifests import TRAFFIC, agent
 from e2e.support.manifests import mongodb as in_mongodb
 from e2e.support.operator import Operator
-from e2e.support.scaling import condition, replicas
-from e2e.support.space import Space, say, wait_until_removed
+from e2e.support.scaling import condition, replicas, until_asleep
+from e2e.support.space import Space, say
 from e2e.support.waiting import until
 
 pytestmark = [
+    pytest.mark.usefixtures("with_keda"),
     pytest.mark.skipif(not os.environ.get("APM_SOAK"), reason="APM_SOAK is not set: it takes four minutes"),
     pytest.mark.timeout(900, func_only=True),
 ]
@@ -36,15 +36,6 @@ except OSError:
 else:
     print("open")
 """
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _with_keda(cluster: Installation) -> Iterator[None]:
-    keda.ensure(cluster.cluster, AGENTS_NAMESPACE)
-    cluster.ensure_operator("autoscaling.keda=true")
-    yield
-    wait_until_removed(cluster)  # with the rights that it takes
-    cluster.ensure_operator()
 
 
 @pytest.fixture
@@ -74,7 +65,7 @@ def test_a_request_wakes_an_agent_and_is_answered(space: Space, elsewhere: Space
         lambda found: found.get("reason") == "KedaReady",
         seconds=90,
     )
-    times = {"to sleep": _until_asleep(space)}
+    times = {"to sleep": until_asleep(space, "bar")}
     space.kubectl("wait", "--for=condition=Ready", "pod/client", "pod/stranger", "--timeout=60s")
     elsewhere.kubectl("wait", "--for=condition=Ready", "pod/visitor", "--timeout=60s")
     reached = {
@@ -89,26 +80,18 @@ def test_a_request_wakes_an_agent_and_is_answered(space: Space, elsewhere: Space
         began = time.monotonic()
         assert say(bar, None, "Are you there?") == "You said: Are you there?"
         times["answer to the SDK"] = time.monotonic() - began
-    times["asleep again"] = _until_asleep(space)
+    times["asleep again"] = until_asleep(space, "bar")
 
     with space.client("desk") as desk:
         began = time.monotonic()
         assert say(desk, None, "Ask bar.") == "You said: Ask bar."
         times["answer to another agent"] = time.monotonic() - began
-    times["and again"] = _until_asleep(space)
+    times["and again"] = until_asleep(space, "bar")
     print({name: f"{seconds:.1f} s" for name, seconds in times.items()})  # noqa: T201
     assert max(times["answer to the SDK"], times["answer to another agent"]) < _WOKEN
 
     space.kubectl("delete", "agent", "bar")
     until("no activator", lambda: _activator(space), lambda found: not found, seconds=60)
-
-
-def _until_asleep(space: Space) -> float:
-    """Wait until `bar` has no pods; the seconds that it took."""
-    began = time.monotonic()
-    until("no pods are wanted", lambda: replicas(space, "bar"), lambda number: number == 0, seconds=120)
-    space.until_gone("pods", "bar", seconds=90)
-    return time.monotonic() - began
 
 
 def _reach(source: Space, pod: str, target: Space) -> str:

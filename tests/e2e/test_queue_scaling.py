@@ -14,15 +14,16 @@ from langgraph_sdk.client import SyncLangGraphClient
 from pymongo import MongoClient
 from pymongo.collection import Collection
 
-from cluster import keda, mongodb
-from cluster.installation import AGENTS_NAMESPACE, Installation
+from cluster import mongodb
+from cluster.installation import AGENTS_NAMESPACE
 from e2e.support.manifests import agent
 from e2e.support.manifests import mongodb as in_mongodb
-from e2e.support.scaling import condition, ready, replicas
-from e2e.support.space import Space, wait_until_removed
+from e2e.support.scaling import condition, ready, replicas, until_asleep
+from e2e.support.space import Space
 from e2e.support.waiting import until
 
 pytestmark = [
+    pytest.mark.usefixtures("with_keda"),
     pytest.mark.skipif(not os.environ.get("APM_SOAK"), reason="APM_SOAK is not set: it takes five minutes"),
     pytest.mark.timeout(900, func_only=True),
 ]
@@ -39,15 +40,6 @@ _TELL = {
     "with": {"type": "order.made", "subject": "state.order", "data": "{'order': state.order}"},
 }
 _TAKE = {"name": "orders", "type": "order.*", "start": {"input": {"order": "event.data.order"}}}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _with_keda(cluster: Installation) -> Iterator[None]:
-    keda.ensure(cluster.cluster, AGENTS_NAMESPACE)
-    cluster.ensure_operator("autoscaling.keda=true")
-    yield
-    wait_until_removed(cluster)  # with the rights that it takes
-    cluster.ensure_operator()
 
 
 def _desk() -> dict[str, Any]:
@@ -82,7 +74,7 @@ def test_an_agent_sleeps_wakes_for_events_and_follows_its_queue(space: Space) ->
         lambda found: found == "KedaReady",
         seconds=60,
     )
-    times = {"to sleep": _until_asleep(space)}
+    times = {"to sleep": until_asleep(space, "bar")}
     with _runs(space) as runs, space.client("desk") as desk:
         began = time.monotonic()
         _order(desk, "first")
@@ -90,7 +82,7 @@ def test_an_agent_sleeps_wakes_for_events_and_follows_its_queue(space: Space) ->
         times["woken by an event"] = time.monotonic() - began
         until("the run has ended", lambda: _done(space, runs), lambda done: done == {"first": 1}, seconds=_WOKEN)
         times["its run ended"] = time.monotonic() - began
-        times["asleep again"] = _until_asleep(space)
+        times["asleep again"] = until_asleep(space, "bar")
 
         made, began = Counter({"first": 1}), time.monotonic()
         for number, name in ((2, "more pods wanted"), (_MOST, "most pods ready")):
@@ -105,7 +97,7 @@ def test_an_agent_sleeps_wakes_for_events_and_follows_its_queue(space: Space) ->
         times["all runs ended"] = time.monotonic() - began
         until("fewer pods", lambda: replicas(space, "bar"), lambda number: number < _MOST, seconds=120)
         times["fewer pods wanted"] = time.monotonic() - began
-        times["and none left"] = _until_asleep(space) + times["fewer pods wanted"]
+        times["and none left"] = until_asleep(space, "bar") + times["fewer pods wanted"]
         assert _done(space, runs) == made
         assert runs.count_documents({"agent": f"{space.name}/bar"}) == len(made)
     print(len(made), "runs;", {name: f"{seconds:.0f} s" for name, seconds in times.items()})  # noqa: T201
@@ -114,7 +106,7 @@ def test_an_agent_sleeps_wakes_for_events_and_follows_its_queue(space: Space) ->
 def test_a_cron_wakes_an_agent_each_minute_also_one_that_is_new(space: Space) -> None:
     space.apply(_bar())
     space.ready("bar")
-    _until_asleep(space)
+    until_asleep(space, "bar")
     # Who sleeps has to wake for this change: a pod writes the cron down.
     space.apply(_bar(crons=[{"name": "tick", "schedule": "* * * * *", "input": {"order": "tick"}}]))
     late = []
@@ -124,7 +116,7 @@ def test_a_cron_wakes_an_agent_each_minute_also_one_that_is_new(space: Space) ->
                 "a run of the cron", lambda: _done(space, runs), lambda done, n=number: done["tick"] >= n, seconds=150
             )
             late.append((datetime.now(UTC) - _ticked(space, runs)).total_seconds())
-            _until_asleep(space)
+            until_asleep(space, "bar")
     print("from the minute to the end of the run:", [f"{seconds:.0f} s" for seconds in late])  # noqa: T201
     assert max(late) < _WOKEN
 
@@ -139,14 +131,6 @@ def _ticked(space: Space, runs: Collection[dict[str, Any]]) -> datetime:
 
 def _order(desk: SyncLangGraphClient, name: str) -> None:
     desk.runs.wait(None, "agent", input={"order": name})
-
-
-def _until_asleep(space: Space) -> float:
-    """Wait until `bar` has no pods; the seconds that it took."""
-    began = time.monotonic()
-    until("no pods are wanted", lambda: replicas(space, "bar"), lambda number: number == 0, seconds=120)
-    space.until_gone("pods", "bar", seconds=90)
-    return time.monotonic() - began
 
 
 @contextmanager
