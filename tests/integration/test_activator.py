@@ -168,5 +168,7 @@ async def _refused(running: Running) -> None:
                 _, writer = await running.connect()
             except ConnectionRefusedError:
                 return
+            except ConnectionResetError:
+                continue  # it was still in the listener's queue when that closed
             writer.close()
             await asyncio.sleep(0.02)

@@ -73,13 +73,21 @@ def ask_and_leave(plane: ControlPlane, name: str) -> None:
     apply(plane, agent(name, state=STATE, autoscaling=QUEUE))
     eventually(lambda: autoscaling(plane, name).get("reason") == "KedaNotReady")
     assert len(asked(plane)) == 2
+    assert len(activators(plane, name)) == 4
     apply(plane, agent(name, state=STATE))
-    eventually(lambda: asked(plane) == [])
+    eventually(lambda: asked(plane) == [] and activators(plane, name) == [])
 
 
 def asked(plane: ControlPlane) -> list[str]:
     """What there is of KEDA's kinds."""
     return plane.kubectl("get", KINDS, f"--namespace={SHOP}", "--output=name").split()
+
+
+def activators(plane: ControlPlane, name: str) -> list[str]:
+    """What there is for the agent to be woken by requests."""
+    kinds = ",".join(sorted(ACTIVATORS))
+    found = plane.kubectl("get", kinds, f"--namespace={SHOP}", "--output=name").split()
+    return [each for each in found if each.endswith((f"/{name}-activator", f"/{name}-awake"))]
 
 
 def autoscaling(plane: ControlPlane, name: str) -> dict[str, Any]:
