@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from cluster import gobuild
+from cluster import gobuild, ports
 from cluster.errors import StartError
 from cluster.progress import wait_until
 
@@ -20,18 +20,17 @@ def running(folder: Path, onward: str, certificate: Path, key: Path) -> Iterator
     Raises:
         StartError: it ended, or does not listen.
     """
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
     file = folder / "otelcol.yaml"
-    file.write_text(yaml.safe_dump(_config(f"127.0.0.1:{port}", onward, certificate, key)))
-    with (folder / "otelcol.log").open("wb") as log:
-        process = subprocess.Popen([gobuild.program("otelcol"), f"--config={file}"], stdout=log, stderr=log)
-    try:
-        wait_until("the Collector", lambda: _listens(port) or _ended(process, folder), seconds=60, every=0.05)
-        yield f"https://127.0.0.1:{port}"
-    finally:
-        process.kill()
-        process.wait()
+    with ports.held() as port:
+        file.write_text(yaml.safe_dump(_config(f"127.0.0.1:{port}", onward, certificate, key)))
+        with (folder / "otelcol.log").open("wb") as log:
+            process = subprocess.Popen([gobuild.program("otelcol"), f"--config={file}"], stdout=log, stderr=log)
+        try:
+            wait_until("the Collector", lambda: _listens(port) or _ended(process, folder), seconds=60, every=0.05)
+            yield f"https://127.0.0.1:{port}"
+        finally:
+            process.kill()
+            process.wait()
 
 
 def _config(address: str, onward: str, certificate: Path, key: Path) -> object:

@@ -2,6 +2,8 @@
 
 import random
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cluster.errors import MachineError
@@ -27,6 +29,19 @@ def claim(claims: Path, owner: Path, count: int, *, address: str = "127.0.0.1") 
     if len(claimed) < count:
         raise MachineError(f"no {count} free TCP ports from {_RANGE.start} to {_RANGE.stop} on {address}: free some")
     return claimed
+
+
+@contextmanager
+def held(address: str = "127.0.0.1") -> Iterator[int]:
+    """A free TCP port for one program that is started within the context; nobody else gets it meanwhile.
+
+    A socket keeps it that is bound and does not listen: who asks for any free port gets another one, and a program that
+    listens with SO_REUSEADDR, as servers do, is not in its way.
+    """
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind((address, 0))
+        yield int(holder.getsockname()[1])
 
 
 def release(claims: Path, owner: Path) -> None:

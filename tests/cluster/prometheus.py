@@ -2,7 +2,6 @@
 
 import http.client
 import json
-import socket
 import subprocess
 import urllib.parse
 from collections.abc import Iterator, Sequence
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster import debian
+from cluster import debian, ports
 from cluster.errors import StartError
 from cluster.progress import wait_until
 
@@ -81,14 +80,8 @@ def prometheus(folder: Path, config: str, *options: str) -> Iterator[Server]:
     """
     file = folder / "prometheus.yaml"
     file.write_text(config)
-    port = _free_port()
-    flags = [
-        f"--config.file={file}",
-        f"--storage.tsdb.path={folder / 'data'}",
-        f"--web.listen-address=127.0.0.1:{port}",
-        *options,
-    ]
-    with _running(Server("prometheus", folder, port), flags) as server:
+    flags = [f"--config.file={file}", f"--storage.tsdb.path={folder / 'data'}", *options]
+    with _running("prometheus", folder, flags) as server:
         yield server
 
 
@@ -101,32 +94,27 @@ def alertmanager(folder: Path, config: str) -> Iterator[Server]:
     """
     file = folder / "alertmanager.yaml"
     file.write_text(config)
-    port = _free_port()
-    flags = [f"--config.file={file}", f"--storage.path={folder / 'data'}", f"--web.listen-address=127.0.0.1:{port}"]
-    with _running(Server("alertmanager", folder, port), [*flags, "--cluster.listen-address="]) as server:
+    flags = [f"--config.file={file}", f"--storage.path={folder / 'data'}", "--cluster.listen-address="]
+    with _running("alertmanager", folder, flags) as server:
         yield server
 
 
 @contextmanager
-def _running(server: Server, flags: Sequence[str]) -> Iterator[Server]:
-    log = server.folder / "log"
-    with log.open("wb") as output:
-        process = subprocess.Popen([*debian.command(server.name), *flags], stdout=output, stderr=output)
+def _running(name: str, folder: Path, flags: Sequence[str]) -> Iterator[Server]:
+    log = folder / "log"
+    with ports.held() as port:
+        server, listen = Server(name, folder, port), f"--web.listen-address=127.0.0.1:{port}"
+        with log.open("wb") as output:
+            process = subprocess.Popen([*debian.command(name), *flags, listen], stdout=output, stderr=output)
 
-    def ended() -> bool:
-        if process.poll() is not None:
-            raise StartError(f"{server.name} ended: {log.read_text(errors='replace')[-500:]}")
-        return False
+        def ended() -> bool:
+            if process.poll() is not None:
+                raise StartError(f"{name} ended: {log.read_text(errors='replace')[-500:]}")
+            return False
 
-    try:
-        wait_until(server.name, lambda: server.ready() or ended(), seconds=60, every=0.1)
-        yield server
-    finally:
-        process.kill()
-        process.wait()
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
+        try:
+            wait_until(name, lambda: server.ready() or ended(), seconds=60, every=0.1)
+            yield server
+        finally:
+            process.kill()
+            process.wait()

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster import machine
+from cluster import machine, ports
 from cluster.errors import StartError
 from cluster.progress import wait_until
 
@@ -110,12 +110,11 @@ def running(
     folder: Path, *, authority: Path | None = None, certificate: Path | None = None, key: Path | None = None
 ) -> Iterator[RedisServer]:
     """A server on loopback, with TLS where there is a certificate."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
     (folder / "password").write_text(secrets.token_urlsafe(24))
-    server = RedisServer(folder, port, authority=authority, certificate=certificate, key=key)
-    server.start()
-    try:
-        yield server
-    finally:
-        server.stop()
+    with ports.held() as port:
+        server = RedisServer(folder, port, authority=authority, certificate=certificate, key=key)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from cluster import gobuild, settings
+from cluster import gobuild, ports, settings
 from cluster.errors import StartError
 from cluster.progress import wait_until
 
@@ -64,29 +64,30 @@ def running(
     keys = {"access-key-id": secrets.token_hex(10).upper(), "secret-access-key": secrets.token_urlsafe(30)}
     for name, value in keys.items():
         (folder / name).write_text(value)
-    with socket.create_server((host, 0)) as probe:
-        port = probe.getsockname()[1]
-    command: list[str | Path] = [
-        gobuild.program("versitygw"),
-        f"--port={host}:{port}",
-        "--quiet",
-        "--health=/health",
-    ]
-    command += [f"--cert={certificate}", f"--key={key}"] if certificate else []
-    command += ["posix", f"--sidecar={folder / 'metadata'}", folder / "data"]
-    credentials = {"ROOT_ACCESS_KEY": keys["access-key-id"], "ROOT_SECRET_KEY": keys["secret-access-key"]}
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=settings.build_environment(**credentials))
-    server = S3Server(folder, port, host)
-    try:
-        if certificate is None:
-            wait_until("the S3 server", lambda: server.answers() or _ended(process, folder), seconds=30, every=0.05)
-        else:
-            wait_until("the S3 server", lambda: _listens(host, port) or _ended(process, folder), seconds=30, every=0.05)
-        yield server
-    finally:
-        process.kill()
-        process.wait()
+    with ports.held(host) as port:
+        command: list[str | Path] = [
+            gobuild.program("versitygw"),
+            f"--port={host}:{port}",
+            "--quiet",
+            "--health=/health",
+        ]
+        command += [f"--cert={certificate}", f"--key={key}"] if certificate else []
+        command += ["posix", f"--sidecar={folder / 'metadata'}", folder / "data"]
+        credentials = {"ROOT_ACCESS_KEY": keys["access-key-id"], "ROOT_SECRET_KEY": keys["secret-access-key"]}
+        with (folder / "log").open("wb") as log:
+            process = subprocess.Popen(command, stdout=log, stderr=log, env=settings.build_environment(**credentials))
+        server = S3Server(folder, port, host)
+
+        def up() -> bool:
+            serves = server.answers() if certificate is None else _listens(host, port)
+            return serves or _ended(process, folder)
+
+        try:
+            wait_until("the S3 server", up, seconds=30, every=0.05)
+            yield server
+        finally:
+            process.kill()
+            process.wait()
 
 
 def _listens(host: str, port: int) -> bool:

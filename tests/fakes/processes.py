@@ -14,7 +14,7 @@ from typing import IO, TYPE_CHECKING
 import httpx
 import pytest
 
-from fakes.serving import free_port
+from cluster import ports
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,20 +35,19 @@ class Program:
 @contextmanager
 def program(folder: Path, config: RuntimeConfig, **environment: str) -> Iterator[Program]:
     """Runs an agent for the length of the block."""
-    listener, port = free_port()
-    listener.close()
     text = config.model_dump_json(by_alias=True, exclude_none=True)
-    it = Program(f"http://127.0.0.1:{port}")
-    output = folder / f"output-{port}"
-    with output.open("w") as log, start(folder, text, port, log=log, **environment) as process:
-        try:
-            wait_ready(it.url, process)
-            yield it
-            process.terminate()
-            process.wait(DEADLINE)
-            it.output = output.read_text()
-        finally:
-            process.kill()
+    with ports.held() as port:
+        it = Program(f"http://127.0.0.1:{port}")
+        output = folder / f"output-{port}"
+        with output.open("w") as log, start(folder, text, port, log=log, **environment) as process:
+            try:
+                wait_ready(it.url, process)
+                yield it
+                process.terminate()
+                process.wait(DEADLINE)
+                it.output = output.read_text()
+            finally:
+                process.kill()
 
 
 def start(folder: Path, text: str, port: int, log: IO[str] | None = None, **environment: str) -> subprocess.Popen[str]:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 from langgraph_sdk import get_client
 
+from cluster import ports
 from fakes.agents import config
 from fakes.processes import start, wait_ready
-from fakes.serving import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -92,8 +92,7 @@ async def replicas(
     text = config(whole).model_dump_json(by_alias=True, exclude_none=True)
 
     def start_one(number: int) -> tuple[subprocess.Popen[str], str]:
-        listener, port = free_port()
-        listener.close()
+        port = stack.enter_context(ports.held())
         place = folder / f"replica{number}"
         place.mkdir(exist_ok=True)
         settings: dict[str, str] = {

@@ -9,8 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from cluster import debian
-from fakes.serving import free_port
+from cluster import debian, ports
 from integration.operators import eventually
 
 Samples = Iterable[tuple[str, Mapping[str, str], float, float]]
@@ -35,21 +34,20 @@ def prometheus(folder: Path, samples: Samples) -> Iterator[str]:
     subprocess.run([*promtool, str(history), str(data)], check=True, capture_output=True, timeout=400)
     config = folder / "prometheus.yml"
     config.write_text("scrape_configs: []\n")
-    listener, port = free_port()
-    listener.close()
-    command = [
-        *(str(debian.program("prometheus")), f"--config.file={config}", f"--storage.tsdb.path={data}"),
-        *(f"--web.listen-address=127.0.0.1:{port}", "--storage.tsdb.retention.time=60d"),
-    ]
-    with (folder / "prometheus.log").open("wb") as log:
-        process = subprocess.Popen(command, stderr=log)
-    try:
-        url = f"http://127.0.0.1:{port}"
-        eventually("Prometheus answers", lambda: _ready(url), 120)
-        yield url
-    finally:
-        process.terminate()
-        process.wait(20)
+    with ports.held() as port:
+        command = [
+            *(str(debian.program("prometheus")), f"--config.file={config}", f"--storage.tsdb.path={data}"),
+            *(f"--web.listen-address=127.0.0.1:{port}", "--storage.tsdb.retention.time=60d"),
+        ]
+        with (folder / "prometheus.log").open("wb") as log:
+            process = subprocess.Popen(command, stderr=log)
+        try:
+            url = f"http://127.0.0.1:{port}"
+            eventually("Prometheus answers", lambda: _ready(url), 120)
+            yield url
+        finally:
+            process.terminate()
+            process.wait(20)
 
 
 def _labels(labels: Mapping[str, str]) -> str:

@@ -11,11 +11,11 @@ import httpx
 from langgraph_sdk import get_client
 from opentelemetry.proto.trace.v1.trace_pb2 import Span as Wire
 
+from cluster import ports
 from fakes.agents import config, last_text, person
 from fakes.mcp_server import mcp_server
 from fakes.openai_server import Answer, openai_server
 from fakes.processes import program, start, wait_ready
-from fakes.serving import free_port
 from fakes.tool_server import tool_server
 from integration.collector import collector
 
@@ -154,7 +154,8 @@ async def test_a_run_that_another_pod_goes_on_with_stays_in_its_trace(database, 
     more = {"APM_SECRETS_DIR": str(mounted), "APM_LEASE_TIMEOUT_SECONDS": "2", **SOON}
     async with collector(tmp_path) as traces:
         receiver = traces.taken
-        with start(tmp_path, lasting(traces.tracing, database, "60s"), port := _port(), **more) as one:
+        text = lasting(traces.tracing, database, "60s")
+        with ports.held() as port, start(tmp_path, text, port, **more) as one:
             client = await _client(port, one)
             thread = (await client.threads.create())["thread_id"]
             run = await client.runs.create(thread, "agent", input=person("hi"), headers={"traceparent": CALLER})
@@ -164,7 +165,8 @@ async def test_a_run_that_another_pod_goes_on_with_stays_in_its_trace(database, 
                     await asyncio.sleep(0.05)
             one.kill()
             await client.aclose()
-        with start(tmp_path, lasting(traces.tracing, database, "1ms"), port := _port(), **more) as two:
+        text = lasting(traces.tracing, database, "1ms")
+        with ports.held() as port, start(tmp_path, text, port, **more) as two:
             client = await _client(port, two)
             await client.runs.join(thread, run["run_id"])
             await client.aclose()
@@ -195,9 +197,3 @@ async def test_the_code_of_own_graphs_makes_spans_within_its_nodes(tmp_path: Pat
     assert outer.parent == receiver.one("tested", "invoke_agent tested").id
     assert within.parent == outer.id
     assert receiver.one("tested", "look up").parent == outer.id
-
-
-def _port() -> int:
-    listener, port = free_port()
-    listener.close()
-    return port
