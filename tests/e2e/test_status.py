@@ -16,7 +16,8 @@ def test_a_missing_secret_is_named_and_making_it_is_enough(space: Space) -> None
     condition = space.until_reason("needy", "SecretMissing")
     assert condition["status"] == "False"
     assert "Secret tokens with key main is missing" in condition["message"]
-    assert "SecretMissing" in _event_reasons(space)
+    # It comes after the status.
+    until("an Event", lambda: _event_reasons(space), lambda reasons: "SecretMissing" in reasons, seconds=30)
 
     space.apply(secret("tokens", main="abc"))
     space.ready("needy")
