@@ -70,7 +70,7 @@ def http(
         httpx.Client(
             base_url=f"{'https' if tls else 'http'}://{host}:{port}",
             # A node learns of a Service's pods some moments after they are ready; until then it refuses connections.
-            transport=httpx.HTTPTransport(verify=context(kubectl, agent, caller) if tls else True, retries=4),
+            transport=httpx.HTTPTransport(verify=context(kubectl, agent, caller) if tls else True, retries=6),
             event_hooks=hooks,
             timeout=httpx.Timeout(300, connect=5),
             trust_env=False,

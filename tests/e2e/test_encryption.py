@@ -54,10 +54,10 @@ def _reached(space: Space, name: str) -> Leaf:
     def look() -> Leaf | None:
         try:
             return _served(space, name)
-        except ConnectionRefusedError:
+        except OSError:  # nobody answers for an address that the node does not know yet, or it refuses
             return None
 
-    found = until(f"{name} is reached", look, lambda leaf: leaf is not None, seconds=15)
+    found = until(f"{name} is reached", look, lambda leaf: leaf is not None, seconds=60)
     assert found is not None
     return found
 
