@@ -84,6 +84,7 @@ def test_records_are_kept_at_the_address_of_the_spec_or_of_the_environment(space
         by_spec,
         by_environment,
     )
+    space.kubectl("wait", "--for=condition=Ready", "pod/crm", "--timeout=60s")
     space.ready("customer-records", "by-environment")
     for agent in ("customer-records", "by-environment"):
         with space.client(agent) as client:
