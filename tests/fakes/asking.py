@@ -59,14 +59,22 @@ def approval() -> StateGraph[Any]:
     return graph
 
 
-async def _patient(_: MessagesState) -> dict[str, Any]:
-    asked = {"type": "wait", "expires_at": expires_at(0.5)}
-    return {"messages": [AIMessage(str(interrupt(asked)))]}
+def _waiting(seconds: float) -> StateGraph[Any]:
+    async def wait(_: MessagesState) -> dict[str, Any]:
+        asked = {"type": "wait", "expires_at": expires_at(seconds)}
+        return {"messages": [AIMessage(str(interrupt(asked)))]}
+
+    graph: StateGraph[Any] = StateGraph(MessagesState)
+    graph.add_node("wait", wait)
+    graph.add_edge(START, "wait")
+    return graph
 
 
 def patient() -> StateGraph[Any]:
     """Waits for half a second at most."""
-    graph: StateGraph[Any] = StateGraph(MessagesState)
-    graph.add_node("wait", _patient)
-    graph.add_edge(START, "wait")
-    return graph
+    return _waiting(0.5)
+
+
+def calm() -> StateGraph[Any]:
+    """Waits for longer than a pod takes that is about to end."""
+    return _waiting(4)

@@ -54,18 +54,17 @@ async def test_of_three_pods_one_goes_on_with_each(patient, mounted):
 
 
 async def test_another_pod_ends_what_the_one_that_noted_or_claimed_it_left(patient, mounted):
-    async with running(patient, secrets=mounted) as first:
+    calm = {**patient, "graph": "fakes.asking:calm"}
+    async with running(calm, secrets=mounted) as first:
         for thread in ("noted", "claimed"):
             waiting = await first.client.runs.wait(thread, "agent", **ASKED)
         (asked,) = waiting["__interrupt__"]
         kept = await first.agent.store.interrupt("claimed", asked["id"])
         assert kept is not None
-        await first.agent.store.note_interrupts([replace(kept, due=now() + timedelta(seconds=2))])
-    async with running(patient, secrets=mounted) as second:
-        begin = time.monotonic()
+        await first.agent.store.note_interrupts([replace(kept, due=now() + timedelta(seconds=6))])
+    async with running(calm, secrets=mounted) as second:
         assert len(await went_on(second, "noted")) == 2
         assert len(await went_on(second, "claimed")) == 2
-        assert time.monotonic() - begin < 10
 
 
 async def test_what_an_older_release_left_waiting_is_noted(patient, mounted, mongodb_uri, database):
