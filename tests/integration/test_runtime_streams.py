@@ -18,7 +18,7 @@ MODES = ["updates", "custom"]
 @pytest.mark.parametrize("resumable", [True, False])
 async def test_a_joiner_at_another_pod_sees_events_as_they_come(mongodb_uri, database, tmp_path, resumable):
     async with replicas(tmp_path, mongodb_uri, database) as (first, second):
-        other, thread, run = await _begin(first, second, pause=1.2, stream_resumable=resumable)
+        other, thread, run = await _begin(first, second, pause=2.5, stream_resumable=resumable)
         seen = {}
         async for part in other.client.runs.join_stream(thread, run):
             seen.setdefault(_name(part), time.time())
@@ -27,8 +27,8 @@ async def test_a_joiner_at_another_pod_sees_events_as_they_come(mongodb_uri, dat
             *(f"{kind} {name}" for name in STEPS for kind in ("custom", "updates")),
             "end",
         ]
-        # A step tells that it begins 1.2 s before it ends.
-        assert seen["updates three"] - seen["custom three"] == pytest.approx(1.2, abs=0.9)
+        # A step tells that it begins 2.5 s before it ends; told at the end, both would come together.
+        assert seen["updates three"] - seen["custom three"] > 0.5
         again = [_name(part) async for part in other.client.runs.join_stream(thread, run)]
         assert again == list(seen)
 
@@ -81,7 +81,7 @@ async def test_a_run_is_cancelled_when_who_joined_it_elsewhere_goes(mongodb_uri,
             http.stream("GET", f"/threads/{thread}/runs/{run}/stream?cancel_on_disconnect=true") as answer,
         ):
             await anext(answer.aiter_lines())
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(20):
             await other.client.runs.join(thread, run)
         assert (await other.client.runs.get(thread, run))["status"] == "interrupted"
 
@@ -105,8 +105,13 @@ async def _begin(first: Replica, second: Replica, *, pause: float, **options: An
     async with asyncio.timeout(10):
         while (await first.client.runs.get(thread, run["run_id"]))["status"] != "running":  # noqa: ASYNC110
             await asyncio.sleep(0.02)
-    running = [
-        "apm_agent_runs_running 1.0" in (await it.client.http.client.get("/metrics")).text for it in (first, second)
-    ]
+        # It is noted before it is begun.
+        while not any(running := [await _runs(it) for it in (first, second)]):  # noqa: ASYNC110
+            await asyncio.sleep(0.02)
     assert sorted(running) == [False, True]
     return (second if running[0] else first), thread, run["run_id"]
+
+
+async def _runs(it: Replica) -> bool:
+    """Whether it executes a run."""
+    return "apm_agent_runs_running 1.0" in (await it.client.http.client.get("/metrics")).text
