@@ -86,32 +86,33 @@ async def test_agents_that_share_a_database_do_not_see_each_other(database, moun
 
 async def test_a_drained_pod_hands_its_run_to_another_one(database, mounted):
     spec = _spec(database, models=[SLOW], workflow=SLOW_STEPS)
-    async with _agent(spec, mounted) as second:
-        async with _agent(spec, mounted) as first:
-            thread = (await first.client.threads.create())["thread_id"]
-            run = await first.client.runs.create(thread, "agent", input=person("go"))
-            await _until_running(first, thread, run["run_id"])
+    async with _agent(spec, mounted) as first:
+        thread = (await first.client.threads.create())["thread_id"]
+        run = await first.client.runs.create(thread, "agent", input=person("go"))
+        await _until_running(first, thread, run["run_id"])
+        # Had it been there before, the run might have been its own.
+        async with _agent(spec, mounted) as second:
             first.agent.drain()
             values = await first.client.runs.join(thread, run["run_id"])
-        assert values["done"] == ["step", "step", "step"]
-        attempts = await second.agent.store.run(thread, run["run_id"])
-        assert attempts is not None
-        assert attempts.attempt == 2
+            assert values["done"] == ["step", "step", "step"]
+            attempts = await second.agent.store.run(thread, run["run_id"])
+            assert attempts is not None
+            assert attempts.attempt == 2
 
 
 async def test_the_run_of_a_dead_pod_is_taken_over(database, mounted):
     spec = _spec(database, models=[SLOW], workflow=SLOW_STEPS)
-    async with _agent(spec, mounted) as second:
-        async with _agent(spec, mounted) as first:
-            thread = (await first.client.threads.create())["thread_id"]
-            run = await first.client.runs.create(thread, "agent", input=person("go"))
-            await _until_running(first, thread, run["run_id"])
+    async with _agent(spec, mounted) as first:
+        thread = (await first.client.threads.create())["thread_id"]
+        run = await first.client.runs.create(thread, "agent", input=person("go"))
+        await _until_running(first, thread, run["run_id"])
+        async with _agent(spec, mounted) as second:
             _kill(first)
             async with asyncio.timeout(30):
                 values = await second.client.runs.join(thread, run["run_id"])
-        assert values["done"] == ["step", "step", "step"]
-        assert (await second.client.runs.get(thread, run["run_id"]))["status"] == "success"
-        assert (await second.client.threads.get_state(thread))["next"] == []
+            assert values["done"] == ["step", "step", "step"]
+            assert (await second.client.runs.get(thread, run["run_id"]))["status"] == "success"
+            assert (await second.client.threads.get_state(thread))["next"] == []
 
 
 async def test_two_pods_run_a_thread_one_run_at_a_time(database, mounted):
@@ -161,7 +162,9 @@ async def test_a_run_goes_on_when_mongodb_was_away(database, mongodb_uri, tmp_pa
                 assert (await http.get(f"/threads/{thread}")).status_code == 503
                 way.mend()
                 values = json.loads(await waiting.aread())
-            assert (await http.get("/readyz")).status_code == 200
+            async with asyncio.timeout(20):  # it looks every 2 s
+                while (await http.get("/readyz")).status_code != 200:  # noqa: ASYNC110 - polled with a deadline
+                    await asyncio.sleep(0.05)
     assert values["done"] == ["step", "step", "step"]
 
 
@@ -267,13 +270,14 @@ def _kill(it: RunningAgent) -> None:
 
 @pytest.mark.parametrize("action", ["interrupt", "rollback"])
 async def test_a_run_is_cancelled_from_another_pod(database, mounted, action):
-    spec = _spec(database, models=[SLOW], workflow=SLOW_STEPS)
+    endless = {**SLOW, "script": [{"reply": "step", "delay": "60s"}]}
+    spec = _spec(database, models=[endless], workflow=SLOW_STEPS)
     async with _agent(spec, mounted) as first, _agent(spec, mounted) as second:
         thread = (await first.client.threads.create())["thread_id"]
         run = await first.client.runs.create(thread, "agent", input=person("go"))
         await _until_running(first, thread, run["run_id"])
         other = second if first.agent.runs.worker.job(run["run_id"]) else first
-        async with asyncio.timeout(2):
+        async with asyncio.timeout(20):
             await other.client.runs.cancel(thread, run["run_id"], action=action, wait=True)
         found = await other.client.runs.list(thread)
         assert [one["status"] for one in found] == (["interrupted"] if action == "interrupt" else [])
