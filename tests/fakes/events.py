@@ -91,7 +91,7 @@ async def seen(client: LangGraphClient) -> list[list[str]]:
     return found
 
 
-async def eventually(condition: Callable[[], Awaitable[Any]], seconds: float = 10.0) -> Any:
+async def eventually(condition: Callable[[], Awaitable[Any]], seconds: float = 30.0) -> Any:
     """What the condition gives once it is true."""
     deadline = time.monotonic() + seconds
     while not (given := await condition()):
@@ -106,4 +106,4 @@ async def drained(log: EventLog) -> None:
     async def empty() -> bool:
         return await log._storage.backlog() == 0
 
-    await eventually(empty, 30.0)
+    await eventually(empty)
