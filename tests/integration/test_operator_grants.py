@@ -69,7 +69,10 @@ class Shop:
         return str(eventually(look)["message"])
 
     def rights(self, account: str) -> list[dict[str, Any]]:
-        """What a ServiceAccount may do in the namespace, beside what any may."""
+        """What a ServiceAccount may do in the namespace, beside what any may.
+
+        The API server itself learns of a Role a moment after it was made.
+        """
         usual = self._rules("nobody")
         return [rule for rule in self._rules(account) if rule not in usual]
 
@@ -132,7 +135,7 @@ def shop(charted: ControlPlane, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def test_an_agent_has_what_it_asks_for_as_long_as_it_asks(shop: Shop):
     shop.write("clerk", MENU, EVENTS)
     shop.becomes("clerk", "Progressing")
-    assert shop.rights("clerk") == [MENU, EVENTS]
+    eventually(lambda: shop.rights("clerk") == [MENU, EVENTS])
     assert shop.has_token("clerk")
     shop.write("clerk", EVENTS)
     eventually(lambda: shop.rights("clerk") == [EVENTS])
@@ -145,7 +148,7 @@ def test_an_agent_has_what_it_asks_for_as_long_as_it_asks(shop: Shop):
 def test_a_secret_is_granted_by_its_name(shop: Shop):
     shop.write("reader", KEY)
     shop.becomes("reader", "Progressing")
-    assert shop.rights("reader") == [KEY]
+    eventually(lambda: shop.rights("reader") == [KEY])
 
 
 def test_what_somebody_changes_is_put_right(shop: Shop):
@@ -174,7 +177,7 @@ def test_a_binding_to_another_role_is_made_anew(shop: Shop):
     shop.kubectl("replace", "--force", "--filename=-", stdin=json.dumps(binding))
     shop.write("bound", MENU)
     eventually(lambda: shop.get("rolebinding", "bound").get("roleRef", {}).get("name") == "bound")
-    assert shop.rights("bound") == [MENU]
+    eventually(lambda: shop.rights("bound") == [MENU])
 
 
 MORE_THAN_LISTED = {
@@ -228,7 +231,7 @@ def test_fields_that_the_schema_does_not_know_change_nothing(shop: Shop):
     pod = {"serviceAccountName": "clerk", "spec": {"serviceAccountName": "clerk"}}
     shop.create("curious", permissions=[MENU | {"nonResourceURLs": ["/*"]} | admin], **pod, podTemplate=pod)
     shop.becomes("curious", "Progressing")
-    assert shop.rights("curious") == [MENU]
+    eventually(lambda: shop.rights("curious") == [MENU])
     assert shop.get("rolebinding", "curious")["roleRef"]["kind"] == "Role"
     assert shop.get("deployment", "curious")["spec"]["template"]["spec"]["serviceAccountName"] == "curious"
 
@@ -241,7 +244,7 @@ def test_an_owner_and_labels_of_the_users_own_give_nothing(shop: Shop):
     shop.write("child", metadata={"ownerReferences": [owner], "labels": {AGENT_LABEL: "parent"}})
     shop.becomes("child", "Progressing")
     assert shop.rights("child") == []
-    assert shop.rights("parent") == [MENU]
+    eventually(lambda: shop.rights("parent") == [MENU])
 
 
 @pytest.mark.parametrize("kind", ["role", "rolebinding"])
@@ -270,7 +273,7 @@ def test_the_user_has_no_way_around_the_operator(shop: Shop):
 def test_what_is_taken_off_the_list_is_taken_back(charted: ControlPlane, shop: Shop, tmp_path: Path):
     shop.write("former", EVENTS, MENU)
     shop.becomes("former", "Progressing")
-    assert shop.rights("former") == [EVENTS, MENU]
+    eventually(lambda: shop.rights("former") == [EVENTS, MENU])
     with operator(charted, tmp_path, APM_GRANTABLE=json.dumps([EVENTS]), APM_LEADER_ELECTION="false"):
         shop.becomes("former", "PermissionsNotGranted")
         eventually(lambda: shop.rights("former") == [])
