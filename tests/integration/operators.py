@@ -41,8 +41,9 @@ class Operator:
     log: Path
 
     def lines(self) -> list[dict[str, Any]]:
-        """What it has logged."""
-        return [json.loads(line) for line in self.log.read_text().splitlines() if line.startswith("{")]
+        """What it has logged, without a line that is being written."""
+        *whole, _ = self.log.read_text().split("\n")
+        return [json.loads(line) for line in whole if line.startswith("{")]
 
     @property
     def url(self) -> str:
@@ -65,6 +66,15 @@ class Operator:
             for family in text_string_to_metric_families(httpx.get(f"{self.url}/metrics").text)
             for sample in family.samples
             if sample.name == name and labels.items() <= sample.labels.items()
+        )
+
+    def deaf(self) -> float:
+        """Seconds since the last sign of life of the watch that has been silent for the longest time."""
+        return max(
+            sample.value
+            for family in text_string_to_metric_families(httpx.get(f"{self.url}/metrics").text)
+            for sample in family.samples
+            if sample.name == "apm_watch_age_seconds"
         )
 
     def calls(self) -> dict[tuple[str, str], int]:

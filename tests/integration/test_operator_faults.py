@@ -6,6 +6,7 @@ import json
 import signal
 import time
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -45,15 +46,25 @@ def all_made(plane: ControlPlane, namespace: str, number: int = NUMBER, seconds:
     assert len(children(plane, namespace)) == 4 * number
 
 
+def writes_to(request: web.Request, namespace: str) -> bool:
+    """Whether the operator writes something there, and not what is its own elsewhere."""
+    return request.method == "PATCH" and f"/namespaces/{namespace}/" in request.path
+
+
 @pytest.fixture
 def proxy(control_plane: ControlPlane, tmp_path: Path) -> Iterator[FaultyProxy]:
     with faulty_proxy(control_plane, tmp_path) as started:
         yield started
 
 
-def test_killed_in_the_middle_of_thirty_agents(control_plane: ControlPlane, namespace: str, tmp_path: Path):
-    with operator(control_plane.kubeconfig, namespace, tmp_path / "first", APM_CONCURRENCY="2") as first:
+def test_killed_in_the_middle_of_thirty_agents(
+    control_plane: ControlPlane, proxy: FaultyProxy, namespace: str, tmp_path: Path
+):
+    made = count(start=1)
+    with operator(proxy.kubeconfig, namespace, tmp_path / "first", APM_CONCURRENCY="2") as first:
         first.ready()
+        # However slow this test is, it does not get to the end.
+        proxy.held = lambda request: writes_to(request, namespace) and next(made) > NUMBER
         create(control_plane, namespace)
         eventually("some children", lambda: len(children(control_plane, namespace)) >= 10)
         first.end(signal.SIGKILL)
@@ -91,7 +102,8 @@ def test_what_happened_while_no_operator_ran_is_made_up_for(
     control_plane.kubectl("scale", "deployment", "agent-2", "--replicas=0", in_namespace)
     with operator(control_plane.kubeconfig, namespace, tmp_path / "second") as second:
         second.ready()
-        eventually("the right children", lambda: len(children(control_plane, namespace)) == 8)
+        # The garbage collector of a young cluster learns of new kinds each half minute.
+        eventually("the right children", lambda: len(children(control_plane, namespace)) == 8, 90)
         eventually(
             "one replica",
             lambda: (
@@ -110,7 +122,7 @@ def test_errors_of_the_api_server_are_tried_again(
     asked: list[float] = []
 
     def fault(request: web.Request) -> web.Response | None:
-        if request.method != "PATCH" or len(asked) >= 6:
+        if not writes_to(request, namespace) or len(asked) >= 6:
             return None
         asked.append(time.monotonic())
         return status_answer(code, retry_after=2 if code == 429 else None)
@@ -160,8 +172,12 @@ def test_the_api_server_is_restarted(control_plane: ControlPlane, namespace: str
     with operator(control_plane.kubeconfig, namespace, tmp_path / "log") as running:
         running.ready()
         create(control_plane, namespace, 10)
-        control_plane.restart_api_server(kill=True)
+        control_plane.stop_api_server(kill=True)
+        gone = time.monotonic()
+        control_plane.start_api_server()
         all_made(control_plane, namespace, 10)
+        # Each watch comes back in its own time; what is deleted before is found by the next comparison alone.
+        eventually("all watches are back", lambda: running.deaf() < time.monotonic() - gone, 60)
         control_plane.kubectl("delete", "service", "agent-3", f"--namespace={namespace}")
         eventually("repaired", lambda: len(children(control_plane, namespace)) == 40)
         assert running.answers("/livez")
@@ -179,14 +195,14 @@ def test_a_namespace_that_is_deleted_is_left_in_peace(control_plane: ControlPlan
         running.idle()
         assert running.answers("/livez")
         assert [line for line in running.lines() if line["level"] in ("error", "critical")] == []
-        assert running.metric("apm_agents") == 0
+        eventually("the agents are forgotten", lambda: running.metric("apm_agents") == 0)
 
 
 def leads(running: Operator) -> bool:
     return running.metric("apm_leader") == 1
 
 
-@pytest.mark.parametrize(("number", "seconds"), [(signal.SIGKILL, 15.0), (signal.SIGTERM, 4.0)])
+@pytest.mark.parametrize(("number", "seconds"), [(signal.SIGKILL, 15.0), (signal.SIGTERM, 7.0)])
 def test_a_stand_by_takes_over(
     control_plane: ControlPlane, namespace: str, tmp_path: Path, number: int, seconds: float
 ):
