@@ -160,6 +160,8 @@ def test_a_policy_becomes_a_cron_job_and_what_its_jobs_need(shop: Space, running
     assert "geheim" not in json.dumps(cron)
     status = shop.status("backuppolicy", NAME)
     assert status["nextScheduleTime"] > now()
+    # Its Events are written after the status: a Secret is missing, targets are unknown, it is ready.
+    eventually("three Events", lambda: running.calls().get(("create", "Event"), 0) >= 3)
     before = running.calls()
     running.idle()
     assert running.calls() == before
@@ -261,7 +263,7 @@ def test_files_go_before_a_policy_that_is_deleted_in_the_foreground(shop: Space)
 
     job: str = eventually("a Job removes the files", removal).partition("/")[2]
     shop.pod(job)
-    eventually("what belonged to the policy is gone", lambda: not shop.get("cronjob", NAME), seconds=120)
+    eventually("what belonged to the policy is gone", lambda: not shop.get("cronjob", NAME))
     eventually("its ServiceAccount too", lambda: not shop.get("serviceaccount", f"{NAME}-backup"), seconds=120)
     for kind in ("serviceaccount", "role", "rolebinding", "networkpolicy"):
         assert shop.get(kind, job)
@@ -378,5 +380,5 @@ def test_a_report_made_by_hand_tells_where_it_went(shop: Space):
 
     eventually("the failure is told", refused)
     assert shop.status("agentreport", "weekly")["lastReport"] == "now"
-    shop.kubectl("delete", "agentreport", "weekly", "--cascade=foreground", "--timeout=60s")
+    shop.kubectl("delete", "agentreport", "weekly", "--cascade=foreground", "--timeout=120s")
     assert not shop.kubectl("get", "cronjobs,roles", "--output=name").strip()
