@@ -112,7 +112,7 @@ def _config_taken(kubectl: Kubectl, agent: Callable[..., dict[str, Any]]) -> Non
     _apply(kubectl, agent("renamed", replicas=0))
     _await("a config", lambda: configs(kubectl, "renamed"))
     (name,) = configs(kubectl, "renamed")
-    kubectl("delete", "agentdeployment", "renamed", "--cascade=foreground", "--timeout=60s")
+    kubectl("delete", "agentdeployment", "renamed", "--cascade=foreground", "--timeout=120s")
     _await("no config", lambda: not configs(kubectl, "renamed"))
     _create(kubectl, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}})
     _apply(kubectl, agent("renamed", replicas=0))

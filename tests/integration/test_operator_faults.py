@@ -102,8 +102,8 @@ def test_what_happened_while_no_operator_ran_is_made_up_for(
     control_plane.kubectl("scale", "deployment", "agent-2", "--replicas=0", in_namespace)
     with operator(control_plane.kubeconfig, namespace, tmp_path / "second") as second:
         second.ready()
-        # The garbage collector of a young cluster learns of new kinds each half minute.
-        eventually("the right children", lambda: len(children(control_plane, namespace)) == 8, 90)
+        # A young cluster's garbage collector learns of new kinds each half minute, and tries again ever more rarely.
+        eventually("the right children", lambda: len(children(control_plane, namespace)) == 8, 120)
         eventually(
             "one replica",
             lambda: (
