@@ -6,7 +6,7 @@ import ssl
 import subprocess
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
@@ -76,9 +76,8 @@ def wait_ready(url: str, process: subprocess.Popen[str], context: ssl.SSLContext
     """Waits until it is ready; fails the test where it ends or takes too long."""
     deadline = time.monotonic() + DEADLINE
     while time.monotonic() < deadline and process.poll() is None:
-        try:
+        with suppress(httpx.TransportError):
             if httpx.get(f"{url}/readyz", verify=context or False).status_code == 200:
                 return
-        except httpx.TransportError:
-            time.sleep(0.05)
+        time.sleep(0.05)  # asked without a pause, a process that is about to be ready would have less time for that
     pytest.fail(f"not ready: {process.poll()}")
