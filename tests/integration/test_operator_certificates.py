@@ -57,6 +57,8 @@ def test_a_restart_writes_nothing(shop: CertificateSpace, tmp_path: Path):
         shop.agent("two", tls={"mode": "Disabled"})
         shop.becomes("CertificateReady", "Issued")
         shop.becomes("Ready", "Progressing", "two")
+        # Its own certificates are made beside its work for agents: the authority, its promise, two of its own, one-tls.
+        eventually("all are signed", lambda: first.calls().get(("apply", "Secret"), 0) >= 5)
         first.idle()
     with shop.operator(tmp_path / "two") as second:
         second.idle()
