@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from agent_runtime.events.event import Event
 
 LEASE = 2.0
+LONG_LEASE = 60.0
+"""For tests in which nobody is to be taken for dead."""
 
 
 @dataclass
@@ -59,11 +61,11 @@ class Pod:
 
 
 @asynccontextmanager
-async def pod(uri: str, database: str, *consumers: Recorder) -> AsyncIterator[Pod]:
+async def pod(uri: str, database: str, *consumers: Recorder, lease: float = LEASE) -> AsyncIterator[Pod]:
     connection, metrics = MongoConnection(lambda: uri, database), EventMetrics(CollectorRegistry())
     storage = MongoStorage(connection, "tests/agent", 60.0)
     log = EventLog(storage, consumers, 1000, metrics)
-    dispatcher = Dispatcher(storage, consumers, metrics, attempts=2, lease_timeout=LEASE, first_pause=0.05)
+    dispatcher = Dispatcher(storage, consumers, metrics, attempts=2, lease_timeout=lease, first_pause=0.05)
     dispatcher.hear(log)
     await dispatcher.prepare()
     dispatcher.start()
@@ -127,13 +129,14 @@ async def test_a_pod_that_lost_its_lane_delivers_no_more_of_it(mongodb_uri, data
 async def test_a_pod_that_ends_lets_its_lanes_go_at_once(mongodb_uri, database):
     got: list[str] = []
     stuck = Recorder(got, gate=asyncio.Event())
-    async with pod(mongodb_uri, database, stuck) as first:
+    async with pod(mongodb_uri, database, stuck, lease=LONG_LEASE) as first:
         await first.log.append(order(0, "a"))
         await eventually(lambda: _is(stuck.begun, ["0"]))
         first.dispatcher.drain()
         await first.dispatcher.close()
-        async with pod(mongodb_uri, database, Recorder(got)):
-            await eventually(lambda: _is(got, ["0"]), LEASE)
+        # The other one begins to look after a second, and is done long before the lease could be over.
+        async with pod(mongodb_uri, database, Recorder(got), lease=LONG_LEASE):
+            await eventually(lambda: _is(got, ["0"]), LONG_LEASE / 3)
 
 
 async def test_two_consumers_close_an_event_together(mongodb_uri, database):
