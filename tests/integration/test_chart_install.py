@@ -12,6 +12,7 @@ from cluster import crds, gobuild
 from cluster.controlplane import ControlPlane
 from cluster.errors import ClusterError
 from cluster.instances import control_plane as start_control_plane
+from cluster.progress import wait_until
 from cluster.settings import REPOSITORY
 
 CHART = REPOSITORY / "charts" / "apm-operator"
@@ -74,11 +75,11 @@ def test_rights_of_an_operator_of_the_whole_cluster(control_plane, release, name
     values = f"crds.enabled=false,rbac.aggregate=false,secrets.namespaces={{{namespace}}}"
     helm("install", home, str(CHART), "--namespace", home, "--set", values)
     may = rights(control_plane, home)
-    assert may("create", "apps", "deployments", "default")
-    assert may("patch", GROUP, "agentdeployments", "default", subresource="status")
-    assert may("get", "", "secrets", namespace)
-    assert may("patch", "", "secrets", namespace)
-    assert may("update", LEASES, "leases", home, name=f"{home}-apm-operator")
+    has(may, "create", "apps", "deployments", "default")
+    has(may, "patch", GROUP, "agentdeployments", "default", subresource="status")
+    has(may, "get", "", "secrets", namespace)
+    has(may, "patch", "", "secrets", namespace)
+    has(may, "update", LEASES, "leases", home, name=f"{home}-apm-operator")
     assert not may("get", "", "secrets", "default")
     assert not may("patch", "", "secrets", "default")
     assert not may("list", "", "secrets", namespace)
@@ -92,9 +93,9 @@ def test_rights_of_an_operator_of_one_namespace(control_plane, release, namespac
     values = f"crds.enabled=false,rbac.aggregate=false,watchNamespaces={{{namespace}}}"
     helm("install", home, str(CHART), "--namespace", home, "--set", values)
     may = rights(control_plane, home)
-    assert may("create", "apps", "deployments", namespace)
-    assert may("get", "", "secrets", namespace)
-    assert may("update", LEASES, "leases", home, name=f"{home}-apm-operator")
+    has(may, "create", "apps", "deployments", namespace)
+    has(may, "get", "", "secrets", namespace)
+    has(may, "update", LEASES, "leases", home, name=f"{home}-apm-operator")
     assert not may("update", LEASES, "leases", home, name="another")
     for other in ("default", home):
         assert not may("patch", LEASES, "leases", other, name="another")
@@ -184,6 +185,11 @@ def rights(plane: ControlPlane, home: str) -> Callable[..., bool]:
         return bool(json.loads(answer)["status"]["allowed"])
 
     return may
+
+
+def has(may: Callable[..., bool], verb: str, group: str, resource: str, namespace: str, **more: str) -> None:
+    """It may: the authorizer learns of new roles by a watch, some time after Helm is done."""
+    wait_until(f"the right to {verb} {resource}", lambda: may(verb, group, resource, namespace, **more), seconds=30)
 
 
 def assert_gone(plane: ControlPlane, *what: str) -> None:
