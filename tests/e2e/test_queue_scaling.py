@@ -16,6 +16,7 @@ from pymongo.collection import Collection
 
 from cluster import mongodb
 from cluster.installation import AGENTS_NAMESPACE
+from e2e.support import overtls
 from e2e.support.manifests import agent
 from e2e.support.manifests import mongodb as in_mongodb
 from e2e.support.scaling import condition, ready, replicas, until_asleep
@@ -42,13 +43,13 @@ _TELL = {
 _TAKE = {"name": "orders", "type": "order.*", "start": {"input": {"order": "event.data.order"}}}
 
 
-def _desk() -> dict[str, Any]:
+def _desk(state: dict[str, Any]) -> dict[str, Any]:
     """An agent that is always there, and tells of orders."""
     workflow = {"state": _ORDER, "start": "tell", "nodes": [_TELL]}
-    return agent("desk", state=in_mongodb(), workflow=workflow, events={"sinks": [{"name": "bar", "agent": "bar"}]})
+    return agent("desk", state=state, workflow=workflow, events={"sinks": [{"name": "bar", "agent": "bar"}]})
 
 
-def _bar(**spec: Any) -> dict[str, Any]:
+def _bar(state: dict[str, Any], **spec: Any) -> dict[str, Any]:
     """An agent that takes two seconds for each of three nodes, and sleeps while there are no orders."""
     says = {"input": "state.order", "save": "said"}
     nodes = [{"name": f"n{at}", "uses": "model", "with": says, "next": f"n{at + 1}"} for at in range(3)]
@@ -57,7 +58,7 @@ def _bar(**spec: Any) -> dict[str, Any]:
         "bar",
         models=[{"name": "default", "provider": "scripted", "script": [{"reply": "done", "delay": "2s"}]}],
         workflow={"state": {**_ORDER, "said": {"type": "string"}}, "start": "n0", "nodes": nodes},
-        state=in_mongodb(),
+        state=state,
         network=None,
         events={"subscribe": [_TAKE]},
         autoscaling=_QUEUE,
@@ -66,14 +67,9 @@ def _bar(**spec: Any) -> dict[str, Any]:
 
 
 def test_an_agent_sleeps_wakes_for_events_and_follows_its_queue(space: Space) -> None:
-    space.apply(_desk(), _bar())
+    space.apply(_desk(in_mongodb()), _bar(in_mongodb()))
     space.ready("desk", "bar")
-    until(
-        "KEDA scales it",
-        lambda: condition(space, "bar", "Autoscaling").get("reason"),
-        lambda found: found == "KedaReady",
-        seconds=60,
-    )
+    _scaled_by_keda(space)
     times = {"to sleep": until_asleep(space, "bar")}
     with _runs(space) as runs, space.client("desk") as desk:
         began = time.monotonic()
@@ -104,11 +100,11 @@ def test_an_agent_sleeps_wakes_for_events_and_follows_its_queue(space: Space) ->
 
 
 def test_a_cron_wakes_an_agent_each_minute_also_one_that_is_new(space: Space) -> None:
-    space.apply(_bar())
+    space.apply(_bar(in_mongodb()))
     space.ready("bar")
     until_asleep(space, "bar")
     # Who sleeps has to wake for this change: a pod writes the cron down.
-    space.apply(_bar(crons=[{"name": "tick", "schedule": "* * * * *", "input": {"order": "tick"}}]))
+    space.apply(_bar(in_mongodb(), crons=[{"name": "tick", "schedule": "* * * * *", "input": {"order": "tick"}}]))
     late = []
     with _runs(space) as runs:
         for number in (1, 2):
@@ -119,6 +115,26 @@ def test_a_cron_wakes_an_agent_each_minute_also_one_that_is_new(space: Space) ->
             until_asleep(space, "bar")
     print("from the minute to the end of the run:", [f"{seconds:.0f} s" for seconds in late])  # noqa: T201
     assert max(late) < _WOKEN
+
+
+def test_an_agent_sleeps_and_wakes_where_mongodb_asks_for_certificates(space: Space) -> None:
+    state = overtls.mongodb(space)
+    space.apply(_desk(state), _bar(state))
+    space.ready("desk", "bar")
+    _scaled_by_keda(space)
+    until_asleep(space, "bar")
+    with _runs(space) as runs, space.client("desk") as desk:
+        _order(desk, "first")
+        until("the run has ended", lambda: _done(space, runs), lambda done: done == {"first": 1}, seconds=_WOKEN)
+
+
+def _scaled_by_keda(space: Space) -> None:
+    until(
+        "KEDA scales it",
+        lambda: condition(space, "bar", "Autoscaling").get("reason"),
+        lambda found: found == "KedaReady",
+        seconds=60,
+    )
 
 
 def _ticked(space: Space, runs: Collection[dict[str, Any]]) -> datetime:

@@ -151,12 +151,6 @@ _SPEC_RULES = (
         "set `state`, or remove `autoscaling`: without it, each pod would know only its own conversations, and they "
         "would end with it",
     ),
-    Rule(
-        "!has(self.autoscaling) || !has(self.autoscaling.targetQueueDepth) || !has(self.state) || "
-        "!has(self.state.mongodb.tls)",
-        "KEDA, which `autoscaling.targetQueueDepth` needs, would not trust the authorities of `state.mongodb.tls`: "
-        "remove one of them",
-    ),
 )
 
 _AUTOSCALING_RULES = (

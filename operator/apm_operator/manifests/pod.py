@@ -13,10 +13,13 @@ from apm_operator.manifests.parts import container_security, from_field, pod_sec
 from apm_operator.manifests.resources import complete
 
 if TYPE_CHECKING:
+    from apm_operator.api.agentdeployment import AgentDeploymentSpec
     from apm_operator.manifests.agent import Agent
 
 CONTAINER = "agent"
 CONFIG_DIR = "/etc/apm"
+KEDA_TLS = "APM_KEDA_MONGODB_TLS"
+"""Variable of the agent's container that KEDA, which reads it in the Deployment, is told by to use TLS."""
 TOKEN_DIR = "/var/run/secrets/kubernetes.io/serviceaccount"  # noqa: S105  a folder; all clients look there
 TOKEN_SECONDS = 600
 """Life of the token that an agent with permissions has: the shortest that Kubernetes gives out. kubelet renews it."""
@@ -81,6 +84,7 @@ def _container(agent: Agent) -> dict[str, Any]:
             {"name": "APM_CONFIG", "value": f"{CONFIG_DIR}/{FILE_NAME}"},
             from_field("POD_NAME", "metadata.name"),
             from_field("POD_NAMESPACE", "metadata.namespace"),
+            *_for_keda(spec),
             *wire(spec.env),
         ],
         # A new agent is to be ready within 5 s, so it is asked each second; a slow one has a minute.
@@ -92,6 +96,13 @@ def _container(agent: Agent) -> dict[str, Any]:
         "volumeMounts": mounts,
         **present(envFrom=wire(spec.env_from), resources=complete(spec.resources)),
     }
+
+
+def _for_keda(spec: AgentDeploymentSpec) -> list[dict[str, str]]:
+    """By the spec alone: pods are not to be replaced as KEDA is installed or removed."""
+    queued = spec.autoscaling is not None and spec.autoscaling.target_queue_depth is not None
+    tls = spec.state is not None and spec.state.mongodb.tls is not None
+    return [{"name": KEDA_TLS, "value": "enable"}] if queued and tls else []
 
 
 def _volumes(agent: Agent) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from agent_runtime.spec.scalars import seconds
 from apm_operator.kinds import CONFIG_HASH, DEPLOYMENTS, SCALED_OBJECTS, TRIGGER_AUTHENTICATIONS
 from apm_operator.manifests import activator
 from apm_operator.manifests.horizontalpodautoscaler import behavior
+from apm_operator.manifests.pod import CONTAINER, KEDA_TLS
 
 if TYPE_CHECKING:
     from agent_runtime.spec.state import MongoDBSpec
@@ -26,13 +27,20 @@ _EVER = {"$gt": {"$date": {"$numberLong": "0"}}}
 
 
 def authentication(agent: Agent) -> dict[str, Any] | None:
-    """Where KEDA finds the connection string: in the Secret that the agent's pods have it from."""
+    """Where KEDA finds how to connect to MongoDB: in the Secrets that the agent's pods have it from."""
     mongodb = _mongodb(agent)
     if mongodb is None:
         return None
-    ref = mongodb.uri_secret_ref
-    target = {"parameter": "connectionString", "name": ref.name, "key": ref.key}
-    return agent.manifest(TRIGGER_AUTHENTICATIONS, agent.name, spec={"secretTargetRef": [target]})
+    refs = {"connectionString": mongodb.uri_secret_ref}
+    spec: dict[str, Any] = {}
+    if mongodb.tls is not None:
+        refs["ca"] = mongodb.tls.ca_secret_ref
+        if (own := mongodb.tls.client_certificate_secret_ref) is not None:
+            refs |= {"cert": own, "key": own}  # it takes out of the text what each of them is
+        # Whether to use TLS is no part of a trigger, and comes from where secrets do.
+        spec["env"] = [{"parameter": "tls", "name": KEDA_TLS, "containerName": CONTAINER}]
+    spec["secretTargetRef"] = [{"parameter": name, "name": ref.name, "key": ref.key} for name, ref in refs.items()]
+    return agent.manifest(TRIGGER_AUTHENTICATIONS, agent.name, spec=spec)
 
 
 def begin(agent: Agent) -> dict[str, Any] | None:

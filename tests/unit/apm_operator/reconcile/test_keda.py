@@ -47,6 +47,15 @@ def kinds(made: Plan) -> set[str]:
     return {each.resource.kind for each in made.manifests}
 
 
+def containers(made: Plan) -> list[dict[str, Any]]:
+    """The containers of the agent's own pods."""
+    bodies = (
+        json.loads(each.body) for each in made.manifests if (each.resource.kind, each.name) == ("Deployment", "one")
+    )
+    found: list[dict[str, Any]] = next(bodies)["spec"]["template"]["spec"]["containers"]
+    return found
+
+
 def condition(world: World) -> dict[str, Any]:
     return next((each for each in world.status["conditions"] if each["type"] == "Autoscaling"), {})
 
@@ -69,6 +78,27 @@ def test_the_queue_is_what_mongodb_tells():
             assert json_util.loads(each["query"])["agent"] == "shop/one"
     secret = {"parameter": "connectionString", "name": "apm-mongodb", "key": "uri"}
     assert asked(made, "TriggerAuthentication")["spec"] == {"secretTargetRef": [secret]}
+
+
+def test_keda_speaks_tls_to_mongodb_where_the_agent_does():
+    ca, own = ({"name": "mongodb-tls", "key": key} for key in ("ca.crt", "tls-combined.pem"))
+    for tls, certificate in (
+        ({"caSecretRef": ca}, []),
+        (
+            {"caSecretRef": ca, "clientCertificateSecretRef": own},
+            [{"parameter": "cert", **own}, {"parameter": "key", **own}],
+        ),
+    ):
+        made = plan(state={"mongodb": STATE["mongodb"] | {"tls": tls}}, autoscaling=QUEUE, outlook=INSTALLED)
+        spec = asked(made, "TriggerAuthentication")["spec"]
+        uri = {"parameter": "connectionString", "name": "apm-mongodb", "key": "uri"}
+        assert spec["secretTargetRef"] == [uri, {"parameter": "ca", **ca}, *certificate]
+        (told,) = spec["env"]
+        assert told["parameter"] == "tls"
+        (container,) = (each for each in containers(made) if each["name"] == told["containerName"])
+        assert {"name": told["name"], "value": "enable"} in container["env"]
+        without = plan(state={"mongodb": STATE["mongodb"] | {"tls": tls}}, autoscaling=QUEUE)
+        assert containers(without) == containers(made), "pods stay as they are when KEDA comes or goes"
 
 
 def test_webhooks_wake_an_agent_that_sends_them():
