@@ -188,3 +188,4 @@ class Controller:
         """Write what is not counted as it happens to the metrics."""
         metrics.QUEUE_DEPTH.set(len(self._queue))
         metrics.QUEUE_AGE.set(self._queue.oldest())
+        metrics.ACTIVE.set(self._queue.active())

@@ -31,6 +31,7 @@ API_CALLS = Counter(
 )
 QUEUE_DEPTH = Gauge("apm_queue_depth", "Agents that wait for a pass now.", registry=REGISTRY)
 QUEUE_AGE = Gauge("apm_queue_oldest_seconds", "How long the agent that waits longest has waited.", registry=REGISTRY)
+ACTIVE = Gauge("apm_reconciles_active", "Passes that are being made now.", registry=REGISTRY)
 QUEUE_RETRIES = Counter("apm_queue_retries", "Passes that are to be tried again.", registry=REGISTRY)
 WATCH_AGE = Gauge(
     "apm_watch_age_seconds",

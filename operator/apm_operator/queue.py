@@ -144,6 +144,10 @@ class WorkQueue:
     def __len__(self) -> int:
         return len(self._waiting) + len(self._later)
 
+    def active(self) -> int:
+        """Number of passes that are being made."""
+        return len(self._active)
+
     def pressed(self) -> bool:
         """Whether keys wait that can't wait."""
         return bool(self._waiting)

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 
 from cluster.settings import REPOSITORY
 
@@ -59,33 +60,27 @@ class Operator:
         """Whether a probe succeeds."""
         return httpx.get(self.url + path).status_code == 200
 
+    def samples(self) -> list[Sample]:
+        """All of its metrics, of one moment."""
+        families = text_string_to_metric_families(httpx.get(f"{self.url}/metrics").text)
+        return [sample for family in families for sample in family.samples]
+
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples that have these labels."""
-        return sum(
-            sample.value
-            for family in text_string_to_metric_families(httpx.get(f"{self.url}/metrics").text)
-            for sample in family.samples
-            if sample.name == name and labels.items() <= sample.labels.items()
-        )
+        return _sum(self.samples(), name, **labels)
 
     def deaf(self) -> float:
         """Seconds since the last sign of life of the watch that has been silent for the longest time."""
-        return max(
-            sample.value
-            for family in text_string_to_metric_families(httpx.get(f"{self.url}/metrics").text)
-            for sample in family.samples
-            if sample.name == "apm_watch_age_seconds"
-        )
+        return max(sample.value for sample in self.samples() if sample.name == "apm_watch_age_seconds")
 
     def calls(self) -> dict[tuple[str, str], int]:
         """The writes so far by verb and kind, without the lease's."""
         found: dict[tuple[str, str], int] = {}
-        for family in text_string_to_metric_families(httpx.get(f"{self.url}/metrics").text):
-            for sample in family.samples:
-                if sample.name == "apm_api_calls_total":
-                    at = sample.labels["verb"], sample.labels["kind"]
-                    if at[0] not in READ_VERBS and at[1] != "Lease":
-                        found[at] = found.get(at, 0) + int(sample.value)
+        for sample in self.samples():
+            if sample.name == "apm_api_calls_total":
+                at = sample.labels["verb"], sample.labels["kind"]
+                if at[0] not in READ_VERBS and at[1] != "Lease":
+                    found[at] = found.get(at, 0) + int(sample.value)
         return found
 
     def ready(self) -> None:
@@ -93,17 +88,23 @@ class Operator:
         eventually("the operator is ready", lambda: self.answers("/readyz"))
 
     def idle(self) -> None:
-        """Wait until it has made a pass and no agent waits for one."""
+        """Wait until it has made a pass, makes none, and no agent waits for one."""
         self.ready()
-        eventually(
-            "the operator has nothing to do",
-            lambda: self.metric("apm_reconciles_total") and not self.metric("apm_queue_depth"),
-        )
+        eventually("the operator has nothing to do", self._rests)
+
+    def _rests(self) -> bool:
+        now = self.samples()
+        under_way = _sum(now, "apm_queue_depth") + _sum(now, "apm_reconciles_active")
+        return _sum(now, "apm_reconciles_total") > 0 and not under_way
 
     def end(self, number: int = signal.SIGTERM) -> int:
         """Send a signal, wait, and return the exit status."""
         self.process.send_signal(number)
         return self.process.wait(30)
+
+
+def _sum(samples: Iterable[Sample], name: str, **labels: str) -> float:
+    return sum(each.value for each in samples if each.name == name and labels.items() <= each.labels.items())
 
 
 PLAIN = {"tls": {"mode": "Disabled"}, "auth": {"anonymous": True}}

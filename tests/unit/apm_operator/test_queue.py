@@ -133,7 +133,7 @@ async def test_ages_tell_how_long_a_key_waits_and_is_worked_on(queue: WorkQueue,
     assert queue.oldest() == 3
     await queue.get()
     clock.advance(2)
-    assert (queue.oldest(), queue.longest_pass()) == (0, 2)
+    assert (queue.oldest(), queue.longest_pass(), queue.active()) == (0, 2, 1)
 
 
 async def test_a_queue_that_moves_is_not_stalled_however_long_it_is(queue: WorkQueue, clock: FakeClock):
