@@ -110,7 +110,8 @@ class MongoStorage(Documents):
 
     async def renew(self, lanes: Sequence[Lane]) -> set[str]:
         keys = {self._lane_key(lane): lane.token for lane in lanes}
-        writes = [UpdateOne({"_id": key, "token": token}, {"$inc": {"beat": 1}}) for key, token in keys.items()]
+        places = sorted(keys.items())  # as all commands lock documents
+        writes = [UpdateOne({"_id": key, "token": token}, {"$inc": {"beat": 1}}) for key, token in places]
         async with answering():
             await self._lanes.bulk_write(writes, ordered=False)
             found = self._lanes.find({"_id": {"$in": list(keys)}}, {"token": 1})

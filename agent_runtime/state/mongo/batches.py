@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import bson
 from bson.raw_bson import RawBSONDocument
@@ -16,26 +16,36 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
-class Inserts(Lanes[RawBSONDocument, bool]):
+class New(NamedTuple):
+    """A document that is to be added; `place` is its `_id`, or what else of it is unique and may be another's."""
+
+    document: RawBSONDocument
+    place: str
+
+
+class Inserts(Lanes[New, bool]):
     """Adds documents."""
 
-    async def add(self, document: Mapping[str, Any]) -> bool:
-        """Whether the document is new, by its `_id` and by what else is unique.
+    async def add(self, document: Mapping[str, Any], unique: str = "") -> bool:
+        """Whether the document is new, by its `_id` and by `unique`, where it has something else that is.
 
         Raises:
             UnavailableError: MongoDB can't be used; the document may have been added.
         """
         packed = bson.encode(document)
-        return await self._ask(RawBSONDocument(packed), len(packed))
+        return await self._ask(New(RawBSONDocument(packed), unique or str(document["_id"])), len(packed))
 
-    async def _send(self, asked: list[RawBSONDocument]) -> list[bool | Exception]:
+    def _place(self, asked: New) -> str:
+        return asked.place
+
+    async def _send(self, asked: list[New]) -> list[bool | Exception]:
         results: list[bool | Exception] = [True] * len(asked)
         async with answering():
             try:
                 if len(asked) == 1:
-                    await self._collection().insert_one(asked[0])
+                    await self._collection().insert_one(asked[0].document)
                 else:
-                    await self._collection().insert_many(asked, ordered=False)
+                    await self._collection().insert_many([one.document for one in asked], ordered=False)
             except DuplicateKeyError:
                 return [False]
             except BulkWriteError as error:

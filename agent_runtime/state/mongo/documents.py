@@ -36,11 +36,11 @@ class Documents:
     def _named(self, collection: str) -> Callable[[], AsyncCollection[dict[str, Any]]]:
         return lambda: self._db[collection]
 
-    async def _insert(self, collection: str, document: Mapping[str, Any]) -> bool:
-        """Whether the document is new, and was added."""
+    async def _insert(self, collection: str, document: Mapping[str, Any], unique: str = "") -> bool:
+        """Whether the document was added, as `Inserts.add` tells."""
         if collection not in self._inserts:
             self._inserts[collection] = Inserts(self._named(collection))
-        return await self._inserts[collection].add(document)
+        return await self._inserts[collection].add(document, unique)
 
     async def _change(self, collection: str, wanted: Mapping[str, Any], update: Mapping[str, Any]) -> bool | None:
         """Whether a document's update was made, which may go with others; None if only the document tells."""

@@ -92,7 +92,8 @@ class HeadsRenewer:
 
     def renew(self, held: Sequence[Lease]) -> list[Lease]:
         keys = {lease.token: f"{self._agent}/{lease.thread_id}" for lease in held}
-        writes = [UpdateOne({"_id": key, "lease": token}, {"$inc": {"beat": 1}}) for token, key in keys.items()]
+        places = sorted((key, token) for token, key in keys.items())  # as all commands lock documents
+        writes = [UpdateOne({"_id": key, "lease": token}, {"$inc": {"beat": 1}}) for key, token in places]
         heads = self._connected()[self._connection.name][HEADS]
         try:
             if heads.bulk_write(writes, ordered=False).matched_count == len(held):

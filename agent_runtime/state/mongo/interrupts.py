@@ -41,7 +41,9 @@ class Interrupts(Documents):
 
     async def note_interrupts(self, found: Sequence[Interrupt]) -> None:
         async with answering():
-            await self._interrupts.bulk_write([self._noted(one) for one in found], ordered=False)
+            # In the order in which all commands lock documents.
+            places = sorted(found, key=lambda one: (one.thread_id, one.interrupt_id))
+            await self._interrupts.bulk_write([self._noted(one) for one in places], ordered=False)
 
     def _noted(self, one: Interrupt) -> UpdateOne:
         fields = asdict(one)

@@ -64,7 +64,7 @@ class Runs(Threads):
                 raise busy(shown(run.thread_id))
             # Of two that look at the same time the unique index lets one in.
             document["alone"] = key
-        if not await self._insert("runs", document):
+        if not await self._insert("runs", document, document.get("alone", "")):
             if alone and await self.run(run.thread_id, run.run_id) is None:
                 raise busy(shown(run.thread_id))
             return False

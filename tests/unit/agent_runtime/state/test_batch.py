@@ -65,3 +65,14 @@ async def test_without_a_server_all_fail():
     told = await asyncio.gather(*(doubling.double(number) for number in (1, 0)), return_exceptions=True)
     assert [type(one) for one in told] == [UnavailableError, UnavailableError]
     assert doubling.sent == [[1, 0]]
+
+
+class Placed(Doubling):
+    def _place(self, asked: int) -> str:
+        return str(asked)
+
+
+async def test_a_command_has_its_order_and_each_its_own_answer():
+    doubling = Placed(1)
+    assert await asyncio.gather(*(doubling.double(number) for number in (3, 1, 2))) == [6, 2, 4]
+    assert doubling.sent == [[1, 2, 3]]
